@@ -1,0 +1,96 @@
+"""Sizes of the model's parts as plain dataclasses (no torch here: the configuration schema nests them).
+
+The defaults are the released Phi-4-Mini and Phi-4-Multimodal values; source: the released config.json
+files and the Phi-4-Mini technical report, arXiv 2503.01743.
+"""
+
+from dataclasses import dataclass, field
+
+PHI4_LONG_FACTOR = (
+    1.0, 1.118320672, 1.250641126, 1.398617824, 1.564103225, 1.74916897, 1.956131817, 2.187582649,
+    2.446418898, 2.735880826, 3.059592084, 3.421605075, 3.826451687, 4.279200023, 4.785517845, 5.351743533,
+    5.984965424, 6.693110555, 7.485043894, 8.370679318, 9.36110372, 10.4687158, 11.70738129, 13.09260651,
+    14.64173252, 16.37415215, 18.31155283, 20.47818807, 22.90118105, 25.61086418, 28.64115884, 32.03,
+    32.1, 32.13, 32.23, 32.6, 32.61, 32.64, 32.66, 32.7, 32.71, 32.93, 32.97, 33.28, 33.49, 33.5, 44.16,
+    47.77,
+)  # fmt: skip
+
+
+@dataclass
+class RopeShape:
+    """Rotary position embedding with LongRoPE: short factors up to `original_context`, long ones beyond."""
+
+    theta: float = 10000.0
+    """Base of the rotary frequencies."""
+    partial_rotary_factor: float = 0.75
+    """Share of each head's dimensions that is rotated; the rest passes through."""
+    original_context_tokens: int = 4096
+    """Longest sample, in tokens, that uses `short_factor`."""
+    max_context_tokens: int = 131072
+    """Longest sample, in tokens, that the model is meant for; sets the attention scaling."""
+    short_factor: list[float] = field(default_factory=lambda: [1.0] * 48)
+    """Divisor of each rotary frequency for short samples; rotary_dim / 2 values."""
+    long_factor: list[float] = field(default_factory=lambda: list(PHI4_LONG_FACTOR))
+    """Divisor of each rotary frequency for long samples; rotary_dim / 2 values."""
+
+
+@dataclass
+class LanguageModelShape:
+    """Decoder-only transformer with fused projections, grouped-query attention and tied embeddings."""
+
+    vocab_size: int = 200064
+    hidden_dim: int = 3072
+    intermediate_dim: int = 8192
+    num_layers: int = 32
+    num_heads: int = 24
+    num_kv_heads: int = 8
+    norm_eps: float = 1e-5
+    initializer_range: float = 0.02
+    rope: RopeShape = field(default_factory=RopeShape)
+
+    @property
+    def head_dim(self) -> int:
+        """Dimension of one attention head."""
+        return self.hidden_dim // self.num_heads
+
+    @property
+    def rotary_dim(self) -> int:
+        """Rotated dimensions of one head."""
+        return int(self.head_dim * self.rope.partial_rotary_factor)
+
+
+@dataclass
+class VisionShape:
+    """SigLIP-style encoder of square crops, 2x2 token merge, two-layer projector."""
+
+    hidden_dim: int = 1152
+    intermediate_dim: int = 4304
+    num_layers: int = 27
+    """Layers of the released encoder; the last one is never used and not allocated for training."""
+    num_heads: int = 16
+    crop_size: int = 448
+    """Side of a crop in pixels."""
+    patch_size: int = 14
+    """Side of a patch in pixels; crop_size / patch_size must be even."""
+    norm_eps: float = 1e-6
+
+
+@dataclass
+class LoraShape:
+    """One low-rank adapter over the four fused linear layers of every decoder layer."""
+
+    r: int = 256
+    alpha: int = 512
+    dropout: float = 0.0
+
+
+@dataclass
+class ModelShape:
+    """Sizes of all parts; which parts exist in a run is decided by its components."""
+
+    language_model: LanguageModelShape = field(default_factory=LanguageModelShape)
+    vision: VisionShape = field(default_factory=VisionShape)
+    lora: dict[str, LoraShape] = field(
+        default_factory=lambda: {"vision": LoraShape(256, 512, 0.0), "speech": LoraShape(320, 640, 0.01)}
+    )
+    """Adapters by name; the component of adapter `x` is `lora.x`."""
