@@ -1,0 +1,259 @@
+"""The closed, typed schema of a run: plain dataclasses, no Hydra, no torch.
+
+Science keys decide what is learned (a change refuses a resume and makes a stage stale); machine keys
+decide where and how fast (they may differ on resume). `MACHINE_KEYS` draws the line.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from phi4train.model.shapes import ModelShape
+
+MACHINE_KEYS = ("resume", "debug", "run", "hardware", "checkpoint", "logger")
+"""Top-level keys that may differ between a run and its resumption."""
+
+
+class Resume(Enum):
+    """What to do with a run folder that holds checkpoints."""
+
+    auto = "auto"
+    """Go on from the newest complete checkpoint, or start when there is none."""
+    never = "never"
+    """Start anew; refused when the run folder already holds checkpoints or an artifact."""
+    overwrite = "overwrite"
+    """Start anew and move what the run folder held out of the way."""
+
+
+class Precision(Enum):
+    """Number format of the training step."""
+
+    fp32 = "fp32"
+    bf16_mixed = "bf16_mixed"
+    """Weights and optimizer in float32, matrix products in bfloat16."""
+    bf16_true = "bf16_true"
+    """Everything in bfloat16."""
+
+
+class ScheduleKind(Enum):
+    """Shape of the learning rate over the steps."""
+
+    wsd = "wsd"
+    """Warmup, stable, then linear decay over the last `decay_fraction` of the steps."""
+    cosine = "cosine"
+    linear = "linear"
+    constant = "constant"
+
+
+class Routing(Enum):
+    """Which tokens a sample's adapter applies to."""
+
+    sample = "sample"
+    """All tokens of the sample, by its mode (as in the released models)."""
+    token = "token"
+    """Each token by its own modality."""
+
+
+class Objective(Enum):
+    """What is minimised."""
+
+    next_token = "next_token"
+
+
+class Device(Enum):
+    """Where the run computes."""
+
+    auto = "auto"
+    """CUDA when there is one, else the CPU."""
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@dataclass
+class BudgetConfig:
+    """How long a stage trains and how large a step is. One of `max_steps` and `tokens`; one `global_batch_*`."""
+
+    max_steps: int | None = None
+    """Optimizer steps."""
+    tokens: int | None = None
+    """Token budget D; max_steps is then D / global_batch_tokens, rounded up."""
+    global_batch_tokens: int | None = None
+    """Real tokens of an optimizer step over all ranks, on average."""
+    global_batch_samples: int | None = None
+    """Samples of an optimizer step over all ranks, exactly."""
+
+
+@dataclass
+class LrLawConfig:
+    """Peak learning rate LR*(D) = B * D^-exponent (Bjorck et al., arXiv 2409.19913)."""
+
+    B: float = 0.0
+    """Best learning rate at a budget of one token unit (see `unit_tokens`)."""
+    exponent: float = 0.32
+    """Exponent of the token budget."""
+    unit_tokens: float = 1e9
+    """Tokens that D counts in: B is the best learning rate at a budget of this many tokens."""
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW. Exactly one of `lr` and `lr_law`."""
+
+    lr: float | None = None
+    """Peak learning rate."""
+    lr_law: LrLawConfig | None = None
+    """Rule that gives the peak learning rate from the token budget."""
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    """Applied to matrices only; norms, biases and separators are exempt."""
+    gradient_clip_val: float = 1.0
+    """Largest global gradient norm; 0 turns clipping off."""
+    lr_multipliers: dict[str, float] = field(default_factory=dict)
+    """Factor on the learning rate by component; 1 where absent."""
+
+
+@dataclass
+class ScheduleConfig:
+    """Learning rate over the steps."""
+
+    kind: ScheduleKind = ScheduleKind.cosine
+    warmup_steps: int = 0
+    """Steps of linear warmup from 0."""
+    warmup_fraction: float = 0.0
+    """Warmup as a share of max_steps; used when warmup_steps is 0."""
+    decay_fraction: float = 0.1
+    """Share of the steps in which `wsd` decays."""
+    min_lr_fraction: float = 0.0
+    """Learning rate at the end, as a share of the peak."""
+
+
+@dataclass
+class DataConfig:
+    """What a stage learns from, and its limits."""
+
+    manifest: str = "???"
+    """Name of a mixture under data_manifests/, or a path to a YAML file."""
+    context_tokens: int = 4096
+    """Longest sample and size of a pack, in tokens."""
+    max_crops: int = 36
+    """Most sub-crops of an image (dynamic multi-crop)."""
+    max_image_pixels: int = 100_000_000
+    """Images with more pixels are skipped before they are decoded."""
+    max_bad_fraction: float = 0.01
+    """The run stops when a larger share of the samples so far could not be used."""
+    max_bad_in_a_row: int = 100
+    """The run stops when this many samples in a row could not be used."""
+    routing: Routing = Routing.sample
+
+
+@dataclass
+class EvaluationConfig:
+    """What is measured on held-out data while training and at the end."""
+
+    manifest: str | None = None
+    """Held-out mixture; None: nothing is evaluated."""
+    every_n_steps: int = 0
+    """0: only at the end of the stage."""
+    max_samples: int = 0
+    """Samples per source during training; 0: all. The evaluation at the end always takes all."""
+    max_new_tokens: int = 16
+    """Longest generated answer in tokens."""
+
+
+@dataclass
+class HardwareConfig:
+    """Where a stage runs. Accumulation follows from the micro-batch size."""
+
+    device: Device = Device.auto
+    ranks: int = 1
+    """Processes that share a step."""
+    precision: Precision = Precision.fp32
+    micro_batch_tokens: int = 4096
+    """Tokens that pass through the model at once on one rank; at least `data.context_tokens`."""
+    num_workers: int = 0
+    """Processes that decode samples; 0: the main process does it."""
+    num_threads: int = 0
+    """CPU threads of torch; 0: all cores."""
+    activation_checkpointing: list[str] = field(default_factory=list)
+    """Components whose activations are recomputed in the backward pass."""
+
+
+@dataclass
+class CheckpointConfig:
+    """When the full training state is saved and which are kept."""
+
+    every_n_steps: int = 1000
+    """0: only at the end."""
+    keep_last_n: int = 2
+    keep_every_n: int = 0
+    """Also keep checkpoints whose step is a multiple of this; 0: none."""
+
+
+@dataclass
+class RunPathsConfig:
+    """Where things are on this machine."""
+
+    root: str = "runs"
+    """Folder of all runs."""
+    name: str = "${scale}"
+    """Name of the run below its stage."""
+    data_root: str = "data"
+    """Folder that relative shard names start from."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """Artifact folder of a parent stage; default `<root>/<parent>/<name>/artifact`."""
+
+
+@dataclass
+class LoggerConfig:
+    """Where metrics go besides metrics.jsonl and the terminal."""
+
+    every_n_steps: int = 10
+    wandb_project: str | None = None
+    """Weights & Biases project; None: off."""
+
+
+@dataclass
+class SafetyConfig:
+    """When a run gives up."""
+
+    max_bad_steps: int = 5
+    """Steps in a row whose loss or gradient is not finite (each is skipped and counted)."""
+
+
+@dataclass
+class Config:
+    """Everything about one stage run."""
+
+    stage: str = "???"
+    """Name of the recipe."""
+    scale: str = "???"
+    """Name of the model size and budget: full, demo, or a rung of the ladder."""
+    description: str = ""
+    """What the stage does, in a line."""
+    source: str = ""
+    """Where the recipe's numbers come from."""
+    parents: list[str] = field(default_factory=list)
+    """Stages whose artifacts this one starts from."""
+    trainable: list[str] = field(default_factory=list)
+    """Components that may change; all others are frozen."""
+    init: dict[str, str] = field(default_factory=dict)
+    """Components that no parent provides: `fresh`, or an artifact folder to take them from."""
+    objective: Objective = Objective.next_token
+    seed: int = 0
+    tokenizer: str = "o200k"
+    """`o200k`, or a tokenizer file relative to run.data_root."""
+    model: ModelShape = field(default_factory=ModelShape)
+    data: DataConfig = field(default_factory=DataConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    resume: Resume = Resume.auto
+    debug: bool = False
+    """Show tracebacks of user errors."""
+    run: RunPathsConfig = field(default_factory=RunPathsConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
