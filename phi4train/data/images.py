@@ -1,0 +1,299 @@
+"""Images as crops: opening untrusted bytes safely, choosing a crop grid, and turning pixels into model input.
+
+Shape suffixes: C crops, S crop side in pixels, G patches per crop side.
+"""
+
+import io
+import math
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import ExifTags, Image
+from torch import Tensor
+
+from phi4train.errors import SampleError
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TIFF")  # plain decoders; EPS would run ghostscript
+_TRANSPOSE_OF_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class ProcessedImage(NamedTuple):
+    """One image as model input: its global view, then rows * columns sub-crops in row-major order.
+
+    `crops` is float32 (C, 3, S, S), in [-1, 1] but for a little overshoot of the global view; `patch_mask` is
+    bool (C, G, G), False where a patch is only padding; `grid` is (rows, columns).
+    """
+
+    crops: Tensor
+    patch_mask: Tensor
+    grid: tuple[int, int]
+
+
+class _Layout(NamedTuple):
+    """How an image of one size lies in its grid of crops; pixels, except rows, columns and valid_*."""
+
+    rows: int
+    columns: int
+    height: int
+    width: int
+    valid_rows: int
+    valid_columns: int
+
+
+@dataclass(frozen=True)
+class ImageGeometry:
+    """The rule that cuts an image into at most `max_crops` square crops and one global view.
+
+    Args:
+        crop_size: side of a crop in pixels; an even multiple of `patch_size`.
+        patch_size: side of a patch in pixels.
+        max_crops: most sub-crops of one image, the global view not counted.
+
+    Raises:
+        ValueError: the sizes do not fit each other.
+
+    Source: transformers, Phi4MultimodalImageProcessor (InternVL2's dynamic resolution, arXiv 2404.16821).
+    """
+
+    crop_size: int = 448
+    patch_size: int = 14
+    max_crops: int = 36
+
+    def __post_init__(self) -> None:
+        if self.patch_size < 1 or self.crop_size < 1 or self.crop_size % (2 * self.patch_size):
+            raise ValueError(
+                f"crop_size must be an even multiple of patch_size · found {self.crop_size} and "
+                f"{self.patch_size} · choose for example 448 and 14"
+            )
+        if self.max_crops < 1:
+            raise ValueError(f"max_crops must be at least 1 · found {self.max_crops} · choose for example 16")
+
+    @property
+    def patches_per_side(self) -> int:
+        """Patches along one side of a crop."""
+        return self.crop_size // self.patch_size
+
+    @property
+    def min_side(self) -> int:
+        """Least side in pixels of a resized image: 10/14 of a patch, which is 10 for the released sizes."""
+        return math.ceil(self.patch_size * 10 / 14)
+
+    def crop_grid(self, width: int, height: int) -> tuple[int, int]:
+        """(rows, columns) of sub-crops for an image of `width` x `height` pixels.
+
+        Raises:
+            ValueError: a side is not positive.
+        """
+        return _crop_grid(self.crop_size, self.max_crops, width, height)
+
+    def num_image_tokens(self, width: int, height: int) -> int:
+        """Tokens of the language model that an image of `width` x `height` pixels takes.
+
+        Raises:
+            SampleError: cause `image_too_thin`.
+        """
+        layout = _layout(self, width, height)
+        rows, columns = math.ceil(layout.valid_rows / 2), math.ceil(layout.valid_columns / 2)
+        side = self.patches_per_side // 2
+        return rows * (columns + 1) + 1 + side * (side + 1)
+
+    def preprocess(self, image: Image.Image) -> ProcessedImage:
+        """Crops, mask and grid of an RGB image: resized keeping its aspect, padded with white right or below.
+
+        Raises:
+            SampleError: cause `image_too_thin`.
+            ValueError: the image is not in RGB mode (open_image returns one that is).
+        """
+        if image.mode != "RGB":
+            raise ValueError(f"image must be in RGB mode · found {image.mode} · open it with open_image")
+        layout = _layout(self, *image.size)
+        pixels_3HW = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        if pixels_3HW.shape[1:] != (layout.height, layout.width):
+            pixels_3HW = F.interpolate(
+                pixels_3HW[None], size=(layout.height, layout.width), mode="bilinear", antialias=True
+            )[0]
+        crops = self._crops(pixels_3HW, layout.rows, layout.columns)
+        return ProcessedImage(crops, self._patch_mask(layout), (layout.rows, layout.columns))
+
+    def _crops(self, pixels_3HW: Tensor, rows: int, columns: int) -> Tensor:
+        """Global view and sub-crops of uint8 pixels that fill the grid's width or height."""
+        S = self.crop_size
+        _, height, width = pixels_3HW.shape
+        crops_C3SS = torch.empty(1 + rows * columns, 3, S, S)
+        # with a single crop the canvas is that crop and the global view is its copy
+        single = rows * columns == 1
+        canvas_3HW = crops_C3SS[0] if single else torch.empty(3, rows * S, columns * S)
+        torch.sub(pixels_3HW, 127.5, out=canvas_3HW[:, :height, :width]).div_(127.5)
+        canvas_3HW[:, height:] = 1.0  # white
+        canvas_3HW[:, :, width:] = 1.0
+        if single:
+            crops_C3SS[1] = canvas_3HW
+            return crops_C3SS
+        tiles = canvas_3HW.view(3, rows, S, columns, S).permute(1, 3, 0, 2, 4)
+        crops_C3SS[1:].view(rows, columns, 3, S, S).copy_(tiles)
+        crops_C3SS[0] = F.interpolate(canvas_3HW[None], size=(S, S), mode="bicubic", align_corners=False)[0]
+        return crops_C3SS
+
+    def _patch_mask(self, layout: _Layout) -> Tensor:
+        """Valid patches of the global view (all) and of the sub-crops."""
+        G, rows, columns = self.patches_per_side, layout.rows, layout.columns
+        mask_CGG = torch.ones(1 + rows * columns, G, G, dtype=torch.bool)
+        grid_RKGG = mask_CGG[1:].view(rows, columns, G, G)
+        # padding never reaches beyond the last row or column of crops
+        grid_RKGG[-1, :, layout.valid_rows - (rows - 1) * G :] = False
+        grid_RKGG[:, -1, :, layout.valid_columns - (columns - 1) * G :] = False
+        return mask_CGG
+
+
+@lru_cache(maxsize=2**16)
+def _layout(geometry: ImageGeometry, width: int, height: int) -> _Layout:
+    """Size after resizing, and patches not only padding; float operations in the reference's order."""
+    S, patch = geometry.crop_size, geometry.patch_size
+    rows, columns = geometry.crop_grid(width, height)
+    scale_x, scale_y = columns * S / width, rows * S / height
+    if scale_x < scale_y:
+        new_width, new_height = columns * S, int(height * scale_x)
+    else:
+        new_width, new_height = int(width * scale_y), rows * S
+    if min(new_width, new_height) < geometry.min_side:
+        raise SampleError(
+            "image_too_thin",
+            f"a resized image must have sides of at least {geometry.min_side} px · {width}x{height} px "
+            f"became {new_width}x{new_height} px · crop or remove the image",
+        )
+    side = geometry.patches_per_side
+    valid_rows = rows * side - (rows * S - new_height) // patch
+    valid_columns = columns * side - (columns * S - new_width) // patch
+    return _Layout(rows, columns, new_height, new_width, valid_rows, valid_columns)
+
+
+@lru_cache(maxsize=2**16)
+def _crop_grid(crop_size: int, max_crops: int, width: int, height: int) -> tuple[int, int]:
+    """(rows, columns): the grid that covers the image, else the allowed one of nearest aspect ratio."""
+    if width < 1 or height < 1:
+        raise ValueError(f"image sides must be positive · found {width}x{height} · remove the image")
+    columns, rows = math.ceil(width / crop_size), math.ceil(height / crop_size)
+    if rows * columns <= max_crops:
+        return rows, columns
+    aspect_ratio, best, best_difference = width / height, (1, 1), math.inf
+    for columns, rows in _grids_by_area(max_crops):
+        difference = abs(aspect_ratio - columns / rows)
+        # of equally near grids the larger one wins if the image fills more than half of it
+        fills = width * height > 0.5 * crop_size * crop_size * columns * rows
+        if difference < best_difference or (difference == best_difference and fills):
+            best, best_difference = (rows, columns), difference
+    return best
+
+
+@lru_cache(maxsize=64)
+def _grids_by_area(max_crops: int) -> tuple[tuple[int, int], ...]:
+    """All (columns, rows) of at most `max_crops` crops, smallest first."""
+    grids = [(i, j) for i in range(1, max_crops + 1) for j in range(1, max_crops // i + 1)]
+    return tuple(sorted(grids, key=lambda grid: grid[0] * grid[1]))
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """(width, height) in pixels as open_image would return it, read from the header alone.
+
+    Raises:
+        SampleError: cause `broken_image`; `image_too_large` beyond Pillow's own limit (about 179 megapixels).
+    """
+    image = _open_header(data)
+    width, height = image.size
+    return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def open_image(data: bytes, max_pixels: int) -> Image.Image:
+    """The decoded first frame in RGB: upright (EXIF), transparency on white, 16-bit grey scaled to 8.
+
+    Args:
+        data: a PNG, JPEG, WebP, GIF, BMP, PPM or TIFF file.
+        max_pixels: most pixels; checked from the header before anything is decoded.
+
+    Raises:
+        SampleError: cause `broken_image` or `image_too_large`.
+    """
+    image = _open_header(data)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise _too_large(f"{width}x{height} = {width * height} pixels", max_pixels)
+    transpose = _TRANSPOSE_OF_ORIENTATION.get(_orientation(image))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about damaged metadata, which is not used
+            image.load()
+            rgb = _to_rgb(image)
+    except SampleError:
+        raise
+    except Exception as error:  # decoders raise whatever corrupt bytes lead them to
+        raise _broken(f"{type(error).__name__}: {error}") from error
+    return rgb if transpose is None else rgb.transpose(transpose)
+
+
+def _open_header(data: bytes) -> Image.Image:
+    """An image whose pixels are not decoded yet."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # DecompressionBombWarning: max_pixels decides
+            return Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_large(str(error), 2 * (Image.MAX_IMAGE_PIXELS or 0)) from error
+    except Exception as error:  # header parsers raise whatever corrupt bytes lead them to
+        raise _broken(f"{type(error).__name__}: {error}") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation (1 is upright) without decoding pixels; Pillow applies that of a TIFF itself."""
+    exif_bytes = image.info.get("exif")
+    if not exif_bytes or image.format == "TIFF":
+        return 1
+    exif = Image.Exif()
+    try:
+        exif.load(exif_bytes)
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a damaged EXIF block says nothing about the pixels: take the image as upright
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """The loaded image in RGB mode."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode == "F":
+        raise _broken("32-bit float pixels, whose range is unknown")
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip all above 255 to white
+        grey = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _broken(found: str) -> SampleError:
+    return SampleError(
+        "broken_image",
+        f"an image must be a readable {', '.join(_FORMATS)} file · {found} · replace the image",
+    )
+
+
+def _too_large(found: str, max_pixels: int) -> SampleError:
+    return SampleError(
+        "image_too_large",
+        f"an image must have at most {max_pixels} pixels · {found} · shrink the image or raise the limit",
+    )

@@ -1,0 +1,58 @@
+"""The vision part of the model: encoder and projector, joined to map images to tokens.
+
+crops (C, 3, S, S) -> VisionEncoder -> patch features -> VisionProjector -> tokens (N, output_dim)
+                      component vision_encoder           component vision_projector
+"""
+
+import torch
+from torch import Tensor, nn
+
+from phi4train.batch import ImageInputs
+from phi4train.model.vision_encoder import VisionEncoder, init_vision_encoder
+from phi4train.model.vision_projector import VisionProjector, init_vision_projector
+
+__all__ = ["VisionEncoder", "VisionProjector", "VisionTower", "init_vision_encoder", "init_vision_projector"]
+
+
+class VisionTower(nn.Module):
+    """All image tokens of a batch; an encoder without trainable parameters runs without recording a graph.
+
+    Args:
+        encoder: features of crops.
+        projector: tokens from features.
+        max_crops_per_pass: crops that the encoder sees at once, to bound memory; 0 means all.
+    """
+
+    def __init__(
+        self, encoder: VisionEncoder, projector: VisionProjector, max_crops_per_pass: int = 0
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = projector
+        self.max_crops_per_pass = max_crops_per_pass
+
+    def forward(self, images: ImageInputs) -> Tensor:
+        """Tokens in the order of `images.positions`, shape (N, output_dim).
+
+        Raises:
+            ValueError: the tokens of the images do not fill `images.positions`.
+        """
+        encoder_learns = any(parameter.requires_grad for parameter in self.encoder.parameters())
+        with torch.set_grad_enabled(encoder_learns and torch.is_grad_enabled()):
+            features_CPD = self._encode(images.crops_C3SS, images.patch_mask_CGG)
+        tokens: Tensor = self.projector(features_CPD, images.patch_mask_CGG, images.grids)
+        if len(tokens) != images.positions.numel():
+            raise ValueError(
+                f"ImageInputs.positions must hold one slot per image token · found "
+                f"{images.positions.numel()} slots for {len(tokens)} tokens · use an ImageGeometry with the "
+                f"model's crop and patch size"
+            )
+        return tokens
+
+    def _encode(self, crops_C3SS: Tensor, patch_mask_CGG: Tensor) -> Tensor:
+        size = self.max_crops_per_pass or len(crops_C3SS)
+        parts = [
+            self.encoder(crops_C3SS[first : first + size], patch_mask_CGG[first : first + size])
+            for first in range(0, len(crops_C3SS), size)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
