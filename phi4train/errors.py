@@ -5,7 +5,10 @@ from difflib import get_close_matches
 
 
 class Phi4TrainError(Exception):
-    """Base of all errors that are the user's to mend: printed without a traceback, exit code 2."""
+    """Base of all errors that are the user's to mend: printed without a traceback."""
+
+    exit_code = 2
+    """What the process exits with."""
 
 
 class ConfigError(Phi4TrainError):
@@ -42,6 +45,12 @@ class ResumeError(Phi4TrainError):
 
 class FrozenParameterError(Phi4TrainError):
     """A tensor outside the stage's trainable components moved."""
+
+
+class StageInterrupted(Phi4TrainError):
+    """A signal asked the run to stop; it saved its state, and the same command goes on (EX_TEMPFAIL)."""
+
+    exit_code = 75
 
 
 class NonFiniteError(Phi4TrainError):

@@ -1,0 +1,186 @@
+"""Artifacts: the components that a finished stage trained, with the lineage that names all others.
+
+An artifact's identity is a hash over its stage, its tensors and its parents' identities, so that the same
+training gives the same identity on any day and machine.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from phi4train.checkpoint.store import find_damage, read_document, read_tensors, write_folder
+from phi4train.errors import CheckpointError
+
+LINEAGE_NAME = "lineage"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where an artifact comes from.
+
+    Args:
+        identity: hash of stage, tensors and parents' identities.
+        stage: stage that made it.
+        components: sha256 of the tensors of each component it holds.
+        parents: identity of each parent artifact by stage.
+        parent_paths: where each parent was, relative to this artifact's folder.
+        recipe: science part of the resolved configuration.
+        data_fingerprint: hash of the data it learned from.
+        code: version and commit of the code.
+        results: final metrics.
+    """
+
+    identity: str
+    stage: str
+    components: Mapping[str, str]
+    parents: Mapping[str, str]
+    parent_paths: Mapping[str, str]
+    recipe: Mapping[str, Any]
+    data_fingerprint: str
+    code: Mapping[str, str]
+    results: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact on disk."""
+
+    path: Path
+    lineage: Lineage
+
+    def parent(self, stage: str) -> "Artifact":
+        """The parent artifact that `stage` made.
+
+        Raises:
+            CheckpointError: it is gone, or another one is in its place.
+        """
+        path = (self.path / self.lineage.parent_paths[stage]).resolve()
+        parent = open_artifact(path, needed_by=str(self.path))
+        if parent.lineage.identity != self.lineage.parents[stage]:
+            raise CheckpointError(
+                f"the parent `{stage}` of {self.path} must be artifact {self.lineage.parents[stage][:12]}: "
+                f"{path} now holds {parent.lineage.identity[:12]}. "
+                f"Train `{self.lineage.stage}` again from it, or put the old artifact back."
+            )
+        return parent
+
+
+def hash_tensors(state: Mapping[str, Tensor]) -> str:
+    """Hex sha256 over names, dtypes, shapes and bytes of tensors, in order of name."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        tensor = state[key].detach().cpu().contiguous()
+        digest.update(f"{key}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_artifact(
+    path: Path,
+    components: Mapping[str, Mapping[str, Tensor]],
+    *,
+    stage: str,
+    parents: Mapping[str, Artifact],
+    recipe: Mapping[str, Any],
+    data_fingerprint: str,
+    code: Mapping[str, str],
+    results: Mapping[str, float],
+) -> Artifact:
+    """Publishes the trained components with their lineage, atomically, and reads them back.
+
+    Raises:
+        CheckpointError: it could not be written, or does not read back as it was in memory.
+    """
+    hashes = {name: hash_tensors(state) for name, state in components.items()}
+    parent_identities = {name: parent.lineage.identity for name, parent in parents.items()}
+    identity = hashlib.sha256(
+        json.dumps([stage, hashes, parent_identities], sort_keys=True).encode()
+    ).hexdigest()
+    lineage = Lineage(
+        identity=identity,
+        stage=stage,
+        components=hashes,
+        parents=parent_identities,
+        parent_paths={name: _relative(parent.path, path) for name, parent in parents.items()},
+        recipe=recipe,
+        data_fingerprint=data_fingerprint,
+        code=code,
+        results=results,
+    )
+    write_folder(path, tensors=components, documents={LINEAGE_NAME: {"format": 1, **vars(lineage)}})
+    artifact = open_artifact(path, needed_by="the stage that has just written it")
+    for name, expected in hashes.items():
+        if hash_tensors(read_tensors(path, name)) != expected:
+            raise CheckpointError(
+                f"{path}/{name}.safetensors must read back as written, and does not: check the disk."
+            )
+    return artifact
+
+
+def open_artifact(path: Path, needed_by: str) -> Artifact:
+    """Opens an artifact folder; sizes are checked here, hashes of tensors when they are loaded.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"{needed_by} needs the artifact {path}, which does not exist.")
+    damage = find_damage(path, hash_tensor_files=False)
+    if damage is not None:
+        raise CheckpointError(
+            f"the artifact {path} must be complete: {damage}. Delete it and train its stage again."
+        )
+    document = read_document(path, LINEAGE_NAME)
+    document.pop("format")
+    return Artifact(path=path, lineage=Lineage(**document))
+
+
+def find_component(artifacts: Mapping[str, Artifact], component: str) -> Artifact | None:
+    """The nearest artifact, among `artifacts` and their ancestors, that holds a component.
+
+    Raises:
+        CheckpointError: two branches hold different versions of it.
+    """
+    found: dict[str, Artifact] = {}
+    for artifact in artifacts.values():
+        if component in artifact.lineage.components:
+            holder: Artifact | None = artifact
+        else:
+            holder = find_component({s: artifact.parent(s) for s in artifact.lineage.parents}, component)
+        if holder is not None:
+            found[holder.lineage.components[component]] = holder
+    if len(found) > 1:
+        places = " and ".join(str(a.path) for a in found.values())
+        raise CheckpointError(
+            f"the parents must agree on the component {component}: {places} hold different versions. "
+            "Train them from one common ancestor."
+        )
+    return next(iter(found.values()), None)
+
+
+def all_components(artifacts: Mapping[str, Artifact]) -> set[str]:
+    """Names of all components that the artifacts and their ancestors hold."""
+    names: set[str] = set()
+    for artifact in artifacts.values():
+        names |= set(artifact.lineage.components)
+        names |= all_components({stage: artifact.parent(stage) for stage in artifact.lineage.parents})
+    return names
+
+
+def load_component(artifact: Artifact, component: str) -> dict[str, Tensor]:
+    """Tensors of a component that the artifact itself holds, checked against the lineage's hash."""
+    state = read_tensors(artifact.path, component)
+    if hash_tensors(state) != artifact.lineage.components[component]:
+        raise CheckpointError(f"{artifact.path}/{component}.safetensors must match the hash in its lineage.")
+    return state
+
+
+def _relative(target: Path, start: Path) -> str:
+    return str(Path(os.path.relpath(target.resolve(), start.resolve())))

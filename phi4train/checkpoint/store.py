@@ -1,0 +1,127 @@
+"""Atomic, checksummed folders of safetensors and JSON files.
+
+A folder is written under a temporary name beside its destination, every file is fsynced, `files.json`
+with sizes and sha256 comes last, and a rename publishes it: it exists complete or not at all.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from phi4train.errors import CheckpointError
+
+FILES_NAME = "files.json"
+_TEMPORARY_MARK = ".tmp-"
+
+
+def write_folder(
+    destination: Path,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    documents: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Publishes a folder with one `<name>.safetensors` and one `<name>.json` per entry, atomically.
+
+    Replaces a folder that is there. Tensors are stored contiguous and from the CPU.
+
+    Raises:
+        CheckpointError: it could not be written (disk full, no permission); the old folder is untouched.
+    """
+    temporary = destination.with_name(f"{destination.name}{_TEMPORARY_MARK}{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.mkdir(parents=True)
+        for name, state in tensors.items():
+            plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+            save_file(plain, str(temporary / f"{name}.safetensors"))
+        for name, document in documents.items():
+            (temporary / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+        entries = {p.name: {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in temporary.iterdir()}
+        (temporary / FILES_NAME).write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n")
+        for path in temporary.iterdir():
+            _fsync(path)
+        _fsync(temporary)
+        _publish(temporary, destination)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(
+            f"{destination} must be writable with room for a full checkpoint: {error}. "
+            "Nothing was published and earlier checkpoints are untouched. "
+            "Free disk space and start the same command again to resume."
+        ) from error
+
+
+def _publish(temporary: Path, destination: Path) -> None:
+    """Renames a finished folder to its name; one that is there is moved aside first and then deleted."""
+    aside = destination.with_name(f"{destination.name}{_TEMPORARY_MARK}old-{uuid.uuid4().hex[:8]}")
+    if destination.exists():
+        destination.rename(aside)
+    temporary.rename(destination)
+    _fsync(destination.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Deletes what interrupted writes left behind in `folder`."""
+    for path in folder.glob(f"*{_TEMPORARY_MARK}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def find_damage(folder: Path, hash_tensor_files: bool = True) -> str | None:
+    """Returns what is wrong with a written folder, or None when every file has its recorded size and hash.
+
+    Without `hash_tensor_files` only the size of safetensors files is checked.
+    """
+    try:
+        entries = json.loads((folder / FILES_NAME).read_text())
+    except (OSError, ValueError):
+        return f"{FILES_NAME} is missing or unreadable"
+    for name, entry in entries.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != entry["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {entry['bytes']}"
+        hashed = hash_tensor_files or path.suffix != ".safetensors"
+        if hashed and file_sha256(path) != entry["sha256"]:
+            return f"{name} does not match its sha256"
+    return None
+
+
+def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """Tensors of `<name>.safetensors` in a verified folder, on the CPU."""
+    try:
+        tensors: dict[str, Tensor] = load_file(str(folder / f"{name}.safetensors"))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder / name}.safetensors must be readable: {error}.") from error
+    return tensors
+
+
+def read_document(folder: Path, name: str) -> dict[str, Any]:
+    """The JSON object of `<name>.json` in a verified folder."""
+    try:
+        document: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / name}.json must be a readable JSON object: {error}.") from error
+    return document

@@ -1,0 +1,113 @@
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from phi4train.checkpoint.artifact import (
+    Artifact,
+    all_components,
+    find_component,
+    hash_tensors,
+    load_component,
+    open_artifact,
+    save_artifact,
+)
+from phi4train.checkpoint.lineage import lineage_text
+from phi4train.errors import CheckpointError
+
+RECIPE = {"data": {"manifest": "demo"}, "seed": 0}
+
+
+def save(
+    path: Path, components: Mapping[str, float], parents: Mapping[str, Artifact] | None = None
+) -> Artifact:
+    states: dict[str, dict[str, Tensor]] = {name: {"w": torch.full((3,), v)} for name, v in components.items()}
+    return save_artifact(
+        path,
+        states,
+        stage=path.name,
+        parents=parents or {},
+        recipe=RECIPE,
+        data_fingerprint="d" * 64,
+        code={"version": "0.1.0"},
+        results={"perplexity": 12.5},
+    )
+
+
+def test_a_component_is_found_through_the_lineage(tmp_path: Path) -> None:
+    root = save(tmp_path / "lm_sft", {"language_model": 1.0})
+    child = save(tmp_path / "align", {"vision_projector": 2.0}, {"lm_sft": root})
+    grandchild = save(tmp_path / "pretrain", {"vision_projector": 3.0}, {"align": child})
+    holder = find_component({"pretrain": grandchild}, "language_model")
+    assert holder is not None and holder.path == root.path
+    assert torch.equal(load_component(holder, "language_model")["w"], torch.full((3,), 1.0))
+    newest = find_component({"pretrain": grandchild}, "vision_projector")
+    assert newest is not None and newest.lineage.stage == "pretrain"
+    assert find_component({"pretrain": grandchild}, "lora.vision") is None
+    assert all_components({"pretrain": grandchild}) == {"language_model", "vision_projector"}
+
+
+def test_two_branches_may_share_an_ancestor_but_not_disagree(tmp_path: Path) -> None:
+    root = save(tmp_path / "root", {"language_model": 1.0})
+    left = save(tmp_path / "left", {"vision_encoder": 2.0}, {"root": root})
+    right = save(tmp_path / "right", {"lora.speech": 3.0}, {"root": root})
+    assert find_component({"left": left, "right": right}, "language_model") is not None
+    other = save(tmp_path / "other", {"language_model": 9.0})
+    with pytest.raises(CheckpointError, match="must agree on the component language_model"):
+        find_component({"left": left, "other": other}, "language_model")
+
+
+def test_the_identity_depends_on_tensors_and_parents_only(tmp_path: Path) -> None:
+    first = save(tmp_path / "a" / "stage", {"x": 1.0})
+    again = save(tmp_path / "b" / "stage", {"x": 1.0})
+    changed = save(tmp_path / "c" / "stage", {"x": 2.0})
+    with_parent = save(tmp_path / "d" / "stage", {"x": 1.0}, {"p": changed})
+    assert first.lineage.identity == again.lineage.identity
+    assert len({first.lineage.identity, changed.lineage.identity, with_parent.lineage.identity}) == 3
+
+
+def test_a_replaced_parent_is_refused(tmp_path: Path) -> None:
+    root = save(tmp_path / "root", {"x": 1.0})
+    child = save(tmp_path / "child", {"y": 1.0}, {"root": root})
+    save(tmp_path / "root", {"x": 5.0})
+    with pytest.raises(CheckpointError, match="now holds"):
+        child.parent("root")
+
+
+def test_a_flipped_bit_is_found_when_a_component_is_loaded(tmp_path: Path) -> None:
+    artifact = save(tmp_path / "root", {"x": 1.0})
+    file = artifact.path / "x.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(CheckpointError, match="must match the hash in its lineage"):
+        load_component(open_artifact(artifact.path, "the test"), "x")
+
+
+def test_a_moved_tree_of_runs_still_finds_its_parents(tmp_path: Path) -> None:
+    root = save(tmp_path / "runs" / "root", {"x": 1.0})
+    save(tmp_path / "runs" / "child", {"y": 1.0}, {"root": root})
+    shutil.move(tmp_path / "runs", tmp_path / "elsewhere")
+    moved = open_artifact(tmp_path / "elsewhere" / "child", "the test")
+    assert moved.parent("root").lineage.identity == root.lineage.identity
+
+
+def test_the_lineage_is_printed_down_to_the_roots_and_names_what_is_missing(tmp_path: Path) -> None:
+    root = save(tmp_path / "root", {"language_model": 1.0})
+    left = save(tmp_path / "left", {"vision_encoder": 2.0}, {"root": root})
+    right = save(tmp_path / "right", {"lora.speech": 3.0}, {"root": root})
+    top = save(tmp_path / "top", {"lora.vision": 4.0}, {"left": left, "right": right})
+    text = lineage_text(top.path)
+    assert text.count(root.lineage.identity[:12]) == 2
+    assert "├─ left" in text and "└─ right" in text and "perplexity 12.5" in text
+    shutil.rmtree(right.path)
+    assert "right  missing" in lineage_text(top.path)
+
+
+def test_the_hash_tells_names_shapes_and_types_apart() -> None:
+    ones = torch.ones(4)
+    variants = [{"a": ones}, {"b": ones}, {"a": ones.reshape(2, 2)}, {"a": ones.to(torch.float64)}, {"a": ones * 2}]
+    assert len({hash_tensors(state) for state in variants}) == len(variants)

@@ -1,0 +1,74 @@
+import errno
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from phi4train.checkpoint import store
+from phi4train.checkpoint.store import find_damage, read_document, read_tensors, remove_temporaries, write_folder
+from phi4train.errors import CheckpointError
+
+TENSORS = {"weights": {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.bfloat16)}}
+
+
+def test_what_is_written_reads_back_bit_for_bit(tmp_path: Path) -> None:
+    write_folder(tmp_path / "x", TENSORS, {"state": {"step": 3}})
+    read = read_tensors(tmp_path / "x", "weights")
+    assert all(torch.equal(read[key], TENSORS["weights"][key]) for key in TENSORS["weights"])
+    assert read["b"].dtype is torch.bfloat16
+    assert read_document(tmp_path / "x", "state") == {"step": 3}
+    assert find_damage(tmp_path / "x") is None
+
+
+def test_views_of_larger_tensors_are_stored_alone(tmp_path: Path) -> None:
+    whole = torch.arange(100.0).reshape(10, 10)
+    write_folder(tmp_path / "x", {"weights": {"column": whole[:, 3], "row": whole[3]}}, {})
+    assert torch.equal(read_tensors(tmp_path / "x", "weights")["column"], whole[:, 3])
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "no_manifest"])
+def test_every_damage_is_found(tmp_path: Path, damage: str) -> None:
+    write_folder(tmp_path / "x", TENSORS, {"state": {"step": 3}})
+    target = tmp_path / "x" / "weights.safetensors"
+    data = bytearray(target.read_bytes())
+    if damage == "flip":
+        data[-1] ^= 1
+        target.write_bytes(data)
+    elif damage == "truncate":
+        target.write_bytes(data[:-1])
+    elif damage == "remove":
+        target.unlink()
+    else:
+        (tmp_path / "x" / "files.json").unlink()
+    assert find_damage(tmp_path / "x") is not None
+
+
+def test_a_full_disk_leaves_the_old_folder_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "x", {}, {"state": {"step": 1}})
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "_fsync", full)
+    with pytest.raises(CheckpointError, match=r"room for a full checkpoint.*No space left.*Free disk space"):
+        write_folder(tmp_path / "x", TENSORS, {"state": {"step": 2}})
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert read_document(tmp_path / "x", "state") == {"step": 1}
+
+
+def test_a_replaced_folder_is_whole_and_leaves_no_rest(tmp_path: Path) -> None:
+    write_folder(tmp_path / "x", TENSORS, {"state": {"step": 1}})
+    write_folder(tmp_path / "x", {}, {"state": {"step": 2}})
+    assert json.loads((tmp_path / "x" / "state.json").read_text())["step"] == 2
+    assert not (tmp_path / "x" / "weights.safetensors").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_temporaries_of_a_killed_write_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "step=00000003.tmp-abc").mkdir()
+    (tmp_path / "step=00000002").mkdir()
+    remove_temporaries(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["step=00000002"]
