@@ -1,0 +1,99 @@
+"""The whole model: media encoders fill their slots among the token embeddings, then the language model runs.
+
+Shape suffixes: T tokens of the batch, D model dimension, N tokens of one modality, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from phi4train.batch import Batch
+from phi4train.model.attention import PackedAttention, build_segments
+from phi4train.model.language_model import LanguageModel
+from phi4train.model.rope import build_rotary_table
+from phi4train.model.routing import Routing, RoutingRule, assign_adapters, build_routing
+
+
+class Phi4Model(nn.Module):
+    """A language model with media encoders and LoRA adapters; `components.build_model` makes one.
+
+    Args:
+        language_model: the decoder.
+        routing_rule: how rows choose their adapter.
+    """
+
+    def __init__(self, language_model: LanguageModel, routing_rule: RoutingRule = "sample") -> None:
+        super().__init__()
+        self.language_model = language_model
+        self.encoders = nn.ModuleDict()
+        """By modality, as in Batch.media; each maps the modality's inputs to tokens (N, D)."""
+        self.adapters: list[str] = []
+        """Names of the installed LoRA adapters."""
+        self.routing_rule = routing_rule
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The output head (V, D), which is the embedding matrix."""
+        return self.language_model.embed_tokens.weight
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Hidden rows after the final norm (T, D); their product with `head_weight` is the logits.
+
+        Raises:
+            ValueError: a mode is unknown, a modality has no encoder, or media do not fit their slots.
+        """
+        return self.decode(
+            self.embed(batch),
+            batch.position_ids_T,
+            batch.sample_lengths,
+            self.route(batch),
+        )
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Token embeddings with media tokens in their slots (T, D).
+
+        Raises:
+            ValueError: a modality has no encoder, or gives more or fewer tokens than it has slots.
+        """
+        hidden_TD: Tensor = self.language_model.embed_tokens(batch.input_ids_T)
+        for modality, inputs in batch.media.items():
+            if modality not in self.encoders:
+                raise ValueError(
+                    f"each modality of a batch must have an encoder; found '{modality}' media and "
+                    f"encoders for {sorted(self.encoders)}; add the modality's components to the model"
+                )
+            tokens_ND = self.encoders[modality](inputs)
+            if len(tokens_ND) != len(inputs.positions):
+                raise ValueError(
+                    f"media must fill their slots exactly; found {len(tokens_ND)} {modality} tokens for "
+                    f"{len(inputs.positions)} slots; check the model's crop and patch size against the data's"
+                )
+            hidden_TD = hidden_TD.index_copy(0, inputs.positions, tokens_ND.to(hidden_TD.dtype))
+        return hidden_TD
+
+    def route(self, batch: Batch) -> Routing:
+        """Which rows of `batch` use which installed adapter.
+
+        Raises:
+            ValueError: a mode is unknown.
+        """
+        adapter_of_T = assign_adapters(batch, self.adapters, self.routing_rule)
+        return build_routing(adapter_of_T, self.adapters, batch.input_ids_T.device)
+
+    def decode(
+        self, hidden_TD: Tensor, position_ids_T: Tensor, sample_lengths: Sequence[int], routing: Routing
+    ) -> Tensor:
+        """The language model over embedded samples laid end to end."""
+        attention = self.packed_attention(position_ids_T, sample_lengths)
+        decoded: Tensor = self.language_model(hidden_TD, attention, routing)
+        return decoded
+
+    def packed_attention(self, position_ids_T: Tensor, sample_lengths: Sequence[int]) -> PackedAttention:
+        """How the layers attend over samples laid end to end."""
+        shape = self.language_model.shape
+        return PackedAttention(
+            segments=build_segments(sample_lengths, position_ids_T.device),
+            rotary=build_rotary_table(shape, position_ids_T, sample_lengths, sample_lengths),
+            num_heads=shape.num_heads,
+            num_kv_heads=shape.num_kv_heads,
+        )

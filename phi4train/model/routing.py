@@ -1,0 +1,113 @@
+"""Which rows of a packed batch use which LoRA adapter: by the mode of their sample, or by their own modality.
+
+Shape suffixes: T tokens of the batch, N tokens of one adapter.
+Source: the released code's InputMode (text 0, vision 1, speech 2, vision_speech 3), where vision_speech uses
+the vision adapter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from phi4train.batch import Batch
+from phi4train.errors import did_you_mean
+
+RoutingRule = Literal["sample", "token"]
+"""`sample`: all tokens of a sample by its mode (as released); `token`: each token by its own modality."""
+
+NO_ADAPTER = -1
+
+_ADAPTER_OF_MODE: dict[str, str | None] = {
+    "text": None,
+    "vision": "vision",
+    "speech": "speech",
+    "vision_speech": "vision",
+}
+_ADAPTER_OF_MODALITY: dict[str, str] = {"image": "vision", "audio": "speech"}
+
+
+def register_mode(mode: str, adapter: str | None) -> None:
+    """Samples of `mode` use the LoRA `adapter`, or none."""
+    _ADAPTER_OF_MODE[mode] = adapter
+
+
+def register_modality(modality: str, adapter: str) -> None:
+    """Under the rule `token`, the slots of media of `modality` use the LoRA `adapter`."""
+    _ADAPTER_OF_MODALITY[modality] = adapter
+
+
+def mode_names() -> tuple[str, ...]:
+    """All registered modes, in order of registration."""
+    return tuple(_ADAPTER_OF_MODE)
+
+
+def adapter_of_mode(mode: str) -> str | None:
+    """The LoRA that samples of `mode` use, or None.
+
+    Raises:
+        ValueError: the mode is not registered.
+    """
+    if mode not in _ADAPTER_OF_MODE:
+        raise ValueError(
+            f"a sample's mode must be registered; found '{mode}'{did_you_mean(mode, _ADAPTER_OF_MODE)}; "
+            "register it with phi4train.model.routing.register_mode"
+        )
+    return _ADAPTER_OF_MODE[mode]
+
+
+@dataclass(frozen=True)
+class AdapterRows:
+    """The rows that one adapter works on.
+
+    Args:
+        adapter: name of the LoRA.
+        rows_N: indices into the T axis, ascending, int64; None when the adapter works on all rows.
+    """
+
+    adapter: str
+    rows_N: Tensor | None
+
+
+@dataclass(frozen=True)
+class Routing:
+    """The adapters of one batch; rows that no entry names use the base model alone."""
+
+    assignments: tuple[AdapterRows, ...] = ()
+
+
+def assign_adapters(batch: Batch, adapters: Sequence[str], rule: RoutingRule) -> Tensor:
+    """For each token the index of its adapter in `adapters`, or NO_ADAPTER; int64 on the CPU, (T,).
+
+    A mode or modality whose adapter is not among `adapters` uses none.
+
+    Raises:
+        ValueError: a mode is not registered.
+    """
+    by_sample = [_index_of(adapter_of_mode(mode), adapters) for mode in batch.modes]
+    if rule == "sample":
+        return torch.tensor(by_sample, dtype=torch.int64).repeat_interleave(
+            torch.tensor(batch.sample_lengths, dtype=torch.int64)
+        )
+    by_token_T = torch.full((sum(batch.sample_lengths),), NO_ADAPTER, dtype=torch.int64)
+    for modality, inputs in batch.media.items():
+        by_token_T[inputs.positions.cpu()] = _index_of(_ADAPTER_OF_MODALITY.get(modality), adapters)
+    return by_token_T
+
+
+def build_routing(adapter_of_T: Tensor, adapters: Sequence[str], device: torch.device) -> Routing:
+    """The rows of each adapter, from the indices that `assign_adapters` gives."""
+    assignments = []
+    for index, adapter in enumerate(adapters):
+        rows_N = (adapter_of_T == index).nonzero().squeeze(1)
+        if len(rows_N) == len(adapter_of_T):
+            return Routing((AdapterRows(adapter, None),)) if len(rows_N) else Routing()
+        if len(rows_N):
+            assignments.append(AdapterRows(adapter, rows_N.to(device)))
+    return Routing(tuple(assignments))
+
+
+def _index_of(adapter: str | None, adapters: Sequence[str]) -> int:
+    return adapters.index(adapter) if adapter in adapters else NO_ADAPTER

@@ -1,0 +1,7 @@
+"""Objectives: pure functions from hidden rows and labels to a loss.
+
+    hidden (T, D) ──► rows with a label ──► chunks of logits ──► (loss sum, loss of each target)
+                      next_token.py          never all at once
+
+A loss is a sum over targets; dividing by their number over all ranks happens in one place, in `training`.
+"""
