@@ -1,7 +1,7 @@
 """The closed, typed schema of a run: plain dataclasses, no Hydra, no torch.
 
-Science keys decide what is learned (a change refuses a resume and makes a stage stale); machine keys
-decide where and how fast (they may differ on resume). `MACHINE_KEYS` draws the line.
+Science keys decide what is learned (a change refuses a resume and makes a stage stale); the others say
+where, how fast, how watched and how described (they may differ on resume). `MACHINE_KEYS` draws the line.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,10 @@ from enum import Enum
 
 from phi4train.model.shapes import ModelShape
 
-MACHINE_KEYS = ("resume", "debug", "run", "hardware", "checkpoint", "logger")
+MACHINE_KEYS = (
+    *("resume", "debug", "run", "hardware", "checkpoint", "logger"),
+    *("evaluation", "safety", "description", "source"),
+)
 """Top-level keys that may differ between a run and its resumption."""
 
 
@@ -70,7 +73,7 @@ class Device(Enum):
 
 @dataclass
 class BudgetConfig:
-    """How long a stage trains and how large a step is. One of `max_steps` and `tokens`; one `global_batch_*`."""
+    """How long a stage trains and how large a step is: `max_steps` or `tokens`, and one `global_batch_*`."""
 
     max_steps: int | None = None
     """Optimizer steps."""

@@ -1,0 +1,75 @@
+"""What can be chosen: the options of each group, and what the stages say about themselves."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from phi4train.config.resources import resource_folder
+
+GROUPS = ("stage", "scale", "hardware", "logger")
+"""Groups of which a run chooses an option each, as `group=option`."""
+
+_SCALE_ORDER = ("full", "demo")
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Options that conf/, recipes/ and the user's own folder offer."""
+
+    config_dir: Path | None = None
+    """A user's own folder with the same groups (`--config-dir`)."""
+
+    @cached_property
+    def options(self) -> dict[str, dict[str, Path]]:
+        """By group, by option: the file."""
+        folders = [resource_folder("recipes"), resource_folder("conf")]
+        if self.config_dir is not None:
+            folders.append(self.config_dir)
+        found: dict[str, dict[str, Path]] = {}
+        for group in GROUPS:
+            files = [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
+            found[group] = {path.stem: path for path in files}
+        return found
+
+    def collisions(self) -> list[str]:
+        """Files of the user's folder that Hydra would ignore: a bundled one of the same name comes first."""
+        if self.config_dir is None:
+            return []
+        names = [path.relative_to(self.config_dir) for path in sorted(self.config_dir.rglob("*.yaml"))]
+        bundled = (resource_folder("conf"), resource_folder("recipes"))
+        return [str(name) for name in names if any((folder / name).is_file() for folder in bundled)]
+
+    @property
+    def scales(self) -> list[str]:
+        """Names of the scales, the default first, the ladder by size."""
+
+        def position(name: str) -> tuple[int, int, str]:
+            size = name.removesuffix("m")
+            rank = _SCALE_ORDER.index(name) if name in _SCALE_ORDER else len(_SCALE_ORDER)
+            return rank, int(size) if size.isdigit() else 0, name
+
+        return sorted(self.options["scale"], key=position)
+
+    def stage_descriptions(self) -> dict[str, str]:
+        """By stage, its one line; parents come before children."""
+        recipes = {name: _read_mapping(path) for name, path in self.options["stage"].items()}
+        ordered: dict[str, str] = {}
+
+        def add(name: str) -> None:
+            if name in recipes and name not in ordered:
+                recipe = recipes.pop(name)
+                for parent in recipe.get("parents", []):
+                    add(str(parent))
+                ordered[name] = str(recipe.get("description") or "")
+
+        for name in list(recipes):
+            add(name)
+        return ordered
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    document = yaml.safe_load(path.read_text())
+    return document if isinstance(document, dict) else {}

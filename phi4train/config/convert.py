@@ -1,0 +1,234 @@
+"""Between plain mappings and the typed configuration; reading reports every wrong key and type at once."""
+
+import dataclasses
+import math
+import types
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from enum import Enum
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from phi4train.config.schema import Config
+from phi4train.errors import ConfigError, did_you_mean
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """The configuration as JSON values; enums by name."""
+    plain: dict[str, Any] = _to_plain(config)
+    return plain
+
+
+def resolved_yaml(config: Config) -> str:
+    """The configuration as YAML, every value spelled out, in the schema's order."""
+    return yaml.safe_dump(config_to_dict(config), sort_keys=False, allow_unicode=True)
+
+
+def config_from_dict(values: Mapping[str, Any]) -> Config:
+    """The typed configuration; keys that are absent keep the schema's defaults.
+
+    Raises:
+        ConfigError: lists every unknown key and every value of a wrong type.
+    """
+    config, problems = read_config(values)
+    if problems:
+        raise ConfigError(problems.values())
+    return config
+
+
+def read_config(values: Mapping[str, Any]) -> tuple[Config, dict[str, str]]:
+    """The configuration with defaults in place of what could not be read, and the problems by key."""
+    reader = _Reader()
+    config = reader.read_dataclass(values, Config, "")
+    return config, reader.problems
+
+
+def is_known_key(key: str) -> bool:
+    """Whether `key` (dotted, as typed by a user) names a value or a section of the schema."""
+    return _annotation_of(key) is not None
+
+
+def is_free_key(key: str) -> bool:
+    """Whether `key` lies in a mapping or an optional section, so that composed values may lack it."""
+    parts = key.split(".")
+    parents = (_annotation_of(".".join(parts[:end])) for end in range(1, len(parts)))
+    return any(get_origin(parent) is dict or _is_optional(parent) for parent in parents)
+
+
+def unknown_key(key: str) -> str:
+    """The problem of a key that the schema does not have, with the nearest keys that it has."""
+    names = _leaf_keys()
+    last = key.rsplit(".", 1)[-1]
+    near = [name for name in names if name.rsplit(".", 1)[-1] == last] or get_close_matches(key, names, n=1)
+    if not near:
+        leaves = {name.rsplit(".", 1)[-1]: name for name in names}
+        near = [leaves[leaf] for leaf in get_close_matches(last, leaves, n=1)]
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`--cfg job` prints all keys."
+    return f"{key} must be a key of the configuration, and is not; {hint}"
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _is_optional(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType)
+
+
+def _required(annotation: Any) -> Any:
+    """`T` of `T | None`."""
+    if not _is_optional(annotation):
+        return annotation
+    (inner,) = (arg for arg in get_args(annotation) if arg is not type(None))
+    return inner
+
+
+def _annotation_of(key: str) -> Any:
+    """The type that the schema gives a dotted key; None: no such key."""
+    annotation: Any = Config
+    for part in key.split("."):
+        inner = _required(annotation)
+        if dataclasses.is_dataclass(inner):
+            annotation = _hints(inner).get(part)  # type: ignore[arg-type]
+        elif get_origin(inner) is dict:
+            value = get_args(inner)[1]
+            # A scalar's name may hold dots (lora.vision), so that the rest of the key is the name.
+            annotation = value if dataclasses.is_dataclass(value) else inner
+        else:
+            return None
+    return annotation
+
+
+@cache
+def _leaf_keys() -> tuple[str, ...]:
+    def walk(cls: Any, prefix: str) -> Iterator[str]:
+        for name, annotation in _hints(cls).items():
+            inner = _required(annotation)
+            if dataclasses.is_dataclass(inner):
+                yield from walk(inner, f"{prefix}{name}.")
+            else:
+                yield prefix + name
+
+    return tuple(walk(Config, ""))
+
+
+def _to_plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: _to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, dict):
+        return {key: _to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(item) for item in value]
+    return value
+
+
+class _Unreadable(Exception):
+    """The value is not of the type that its key needs; the message says which type that is."""
+
+
+class _Reader:
+    """Reads values against the schema's annotations and gathers the problems by key."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
+
+    def read_dataclass(self, values: Any, cls: Any, prefix: str) -> Any:
+        if not isinstance(values, Mapping):
+            raise _Unreadable("a section with keys of its own")
+        annotations = _hints(cls)
+        for name in values:
+            if name not in annotations:
+                self.problems[f"{prefix}{name}"] = unknown_key(f"{prefix}{name}")
+        return cls(
+            **self._read_items(
+                {name: values[name] for name in annotations if name in values}, annotations, prefix
+            )
+        )
+
+    def _read_items(
+        self, values: Mapping[str, Any], annotations: Mapping[str, Any], prefix: str
+    ) -> dict[str, Any]:
+        read = {}
+        for name, value in values.items():
+            try:
+                read[name] = self.read_value(value, annotations[name], prefix + name)
+            except _Unreadable as needed:
+                self.problems[prefix + name] = f"{prefix}{name} must be {needed}; found {value!r}."
+        return read
+
+    def read_value(self, value: Any, annotation: Any, key: str) -> Any:
+        if value is None and _is_optional(annotation):
+            return None
+        inner = _required(annotation)
+        if dataclasses.is_dataclass(inner):
+            return self.read_dataclass(value, inner, f"{key}.")
+        if get_origin(inner) is list:
+            if not isinstance(value, list | tuple):
+                raise _Unreadable("a list")
+            return [self.read_value(item, get_args(inner)[0], key) for item in value]
+        if get_origin(inner) is dict:
+            return self._read_dict(value, get_args(inner)[1], key)
+        return _read_scalar(value, inner)
+
+    def _read_dict(self, value: Any, item: Any, key: str) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise _Unreadable("a mapping")
+        if not dataclasses.is_dataclass(item):
+            value = _flatten(value)
+        named = {str(name): entry for name, entry in value.items()}
+        return self._read_items(named, dict.fromkeys(named, item), f"{key}.")
+
+
+def _flatten(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """One level of dotted names: `lr_multipliers.lora.vision=0.5` arrives as {lora: {vision: 0.5}}."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= (
+            _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        )
+    return flat
+
+
+def _read_scalar(value: Any, annotation: Any) -> Any:
+    if issubclass(annotation, Enum):
+        # YAML turns an unquoted member such as `on` into a bool, so compare by its text.
+        if str(value) in annotation.__members__:
+            return annotation[str(value)]
+        raise _Unreadable(f"one of {', '.join(annotation.__members__)}{_hint(value, annotation)}")
+    if annotation is bool:
+        return _read_bool(value)
+    if annotation is str:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return str(value)
+        raise _Unreadable("text")
+    return _read_number(value, annotation)
+
+
+def _hint(value: Any, annotation: type[Enum]) -> str:
+    hint = did_you_mean(str(value), annotation.__members__)
+    return hint if "did you mean" in hint else ""
+
+
+def _read_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _Unreadable("true or false")
+
+
+def _read_number(value: Any, annotation: type[int] | type[float]) -> int | float:
+    """An int or a finite float; `5e12` is a whole number too, though YAML calls it a float or text."""
+    needed = _Unreadable("a whole number" if annotation is int else "a number")
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise needed
+    try:
+        number = value if isinstance(value, int) else float(value)
+    except ValueError:
+        raise needed from None
+    if not math.isfinite(number) or (annotation is int and number != int(number)):
+        raise needed
+    return annotation(number)

@@ -1,0 +1,41 @@
+"""Which settings decide what is learned, as one hash and as readable differences."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from phi4train.config.convert import config_to_dict
+from phi4train.config.schema import MACHINE_KEYS, Config
+
+
+def science_part(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that decide what is learned, dotted, of a configuration as `config_to_dict` gives it."""
+    return dict(_leaves({key: value for key, value in values.items() if key not in MACHINE_KEYS}, ""))
+
+
+def science_fingerprint(config: Config) -> str:
+    """sha256 over the canonical JSON of the science part."""
+    canonical = json.dumps(science_part(config_to_dict(config)), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def science_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Science keys that differ between two configurations, as `optimizer.lr: 0.0001 -> 0.0002`."""
+    before, after = science_part(old), science_part(new)
+    return [
+        f"{key}: {_text(before, key)} -> {_text(after, key)}"
+        for key in sorted(before.keys() | after.keys())
+        if key not in before or key not in after or before[key] != after[key]
+    ]
+
+
+def _leaves(values: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(prefix + key, value)]
+    return found
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    return json.dumps(values[key]) if key in values else "(absent)"

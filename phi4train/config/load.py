@@ -1,0 +1,95 @@
+"""From overrides to a validated configuration; hydra.main and the compose way meet in `finish_config`."""
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from phi4train.config.catalog import Catalog
+from phi4train.config.convert import read_config
+from phi4train.config.hydra_setup import CONFIG_NAME, VERSION_BASE, register
+from phi4train.config.overrides import check_overrides
+from phi4train.config.resources import resource_folder
+from phi4train.config.schema import Config
+from phi4train.config.validate import find_problems
+from phi4train.errors import ConfigError
+
+
+def load_config(overrides: Iterable[str], config_dir: Path | None = None) -> Config:
+    """The validated configuration of one stage run.
+
+    Args:
+        overrides: `stage=vision_sft`, `scale=demo`, `key=value`, as on the command line.
+        config_dir: a user's own folder with groups (stage/, scale/, ...).
+
+    Raises:
+        ConfigError: lists every problem found.
+    """
+    catalog = Catalog(config_dir)
+    checked = check_overrides(overrides, catalog)
+    if not any(text.startswith("stage=") for text in checked.accepted):
+        raise ConfigError(checked.problems)
+    values = compose_values(list(checked.accepted.values()), config_dir)
+    return finish_config(values, catalog, checked.problems)
+
+
+def compose_values(overrides: list[str], config_dir: Path | None = None) -> dict[str, Any]:
+    """What Hydra composes, as plain resolved values, not yet checked.
+
+    Raises:
+        ConfigError: Hydra or OmegaConf could not compose them.
+    """
+    register()
+    if config_dir is not None:
+        overrides = [*overrides, f"hydra.searchpath=['file://{config_dir.resolve()}']"]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(resource_folder("conf")), version_base=VERSION_BASE):
+            composed = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+            HydraConfig.instance().set_config(composed)
+            with open_dict(composed):
+                del composed["hydra"]
+            return plain_values(composed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(str(error)) from error
+
+
+def plain_values(composed: DictConfig) -> dict[str, Any]:
+    """A composed configuration as plain values, interpolations resolved."""
+    values = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[str] = ()) -> Config:
+    """The typed configuration of composed values, fully validated.
+
+    Args:
+        values: what Hydra composed.
+        catalog: where other stages' recipes come from.
+        problems: what earlier checks found; reported together with what is found here.
+
+    Raises:
+        ConfigError: lists every problem found.
+    """
+    config, unreadable = read_config(values)
+
+    @cache
+    def recipe(stage: str) -> Config:
+        composed = compose_values([f"stage={stage}", f"scale={config.scale}"], catalog.config_dir)
+        return read_config(composed)[0]
+
+    meaning = find_problems(config, list(catalog.options["stage"]), recipe)
+    # A key that could not be read holds its default here, so that nothing said about it would be true.
+    found = [problem for problem in meaning if not any(key in problem for key in unreadable)]
+    every = [*problems, *unreadable.values(), *found]
+    if every:
+        raise ConfigError(every)
+    return config

@@ -1,0 +1,90 @@
+"""Checks `group=option` and `key=value` before Hydra sees them; all problems at once."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+
+from phi4train.config.catalog import GROUPS, Catalog
+from phi4train.config.convert import is_free_key, is_known_key, unknown_key
+from phi4train.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class CheckedOverrides:
+    """What a user typed, sorted out."""
+
+    accepted: dict[str, str]
+    """The overrides that hold, as typed, and how Hydra is to read them."""
+    swept_keys: list[str]
+    """Keys and groups that a multirun tries several values of."""
+    problems: list[str]
+
+
+def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool = False) -> CheckedOverrides:
+    """Sorts overrides into those that Hydra can take and the problems of the others."""
+    parser = OverridesParser.create()
+    accepted: dict[str, str] = {}
+    swept_keys: list[str] = []
+    problems = [
+        f"files under --config-dir must have new names; found {name}, which phi4train has too. Rename it."
+        for name in catalog.collisions()
+    ]
+    chosen: set[str] = set()
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException:
+            problems.append(
+                f"an override must read key=value; found '{text}'. Quote values with special characters."
+            )
+            continue
+        chosen.add(override.key_or_group)
+        found = list(_problems(override, catalog, multirun))
+        problems += found
+        if not found:
+            accepted[text] = _for_hydra(override, text)
+            if override.is_sweep_override():
+                swept_keys.append(override.key_or_group)
+    if "stage" not in chosen:
+        stages = ", ".join(catalog.stage_descriptions())
+        problems.insert(0, f"stage must be chosen, and is not. Add stage=<one of {stages}>.")
+    return CheckedOverrides(accepted, swept_keys, problems)
+
+
+def _problems(override: Override, catalog: Catalog, multirun: bool) -> Iterator[str]:
+    key = override.key_or_group
+    if override.is_hydra_override():
+        return
+    if override.is_sweep_override() and not multirun:
+        yield f"{key} must be one value; found '{override.input_line}'. Add -m to try each, or write [a,b]."
+    elif key in GROUPS:
+        known = catalog.options[key]
+        for option in _chosen_options(override):
+            if option not in known:
+                yield f"{key} must be an option of its group; found '{option}'{did_you_mean(option, known)}."
+    elif not is_known_key(key):
+        yield unknown_key(key)
+
+
+def _chosen_options(override: Override) -> list[str]:
+    if override.is_delete():
+        return []
+    if not override.is_sweep_override():
+        value = override.value()
+        return (
+            [str(item) for item in value]
+            if isinstance(value, list)
+            else [override.get_value_element_as_str()]
+        )
+    if isinstance(override.value(), Glob):
+        return []
+    return list(override.sweep_string_iterator())
+
+
+def _for_hydra(override: Override, text: str) -> str:
+    """`run.parents.lm_sft=x` adds an entry that may not be there yet, which Hydra refuses without `++`."""
+    changes = not (override.is_add() or override.is_force_add() or override.is_delete())
+    return f"++{text}" if changes and is_free_key(override.key_or_group) else text

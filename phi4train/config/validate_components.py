@@ -1,0 +1,95 @@
+"""Checks the names of components and stages, and that every component comes from somewhere."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from phi4train.config.schema import Config
+from phi4train.errors import did_you_mean
+from phi4train.model.component_names import COMPONENT_NAMES, LORA_PREFIX
+
+
+def component_problems(
+    config: Config, stages: Sequence[str], recipe: Callable[[str], Config]
+) -> Iterator[str]:
+    """Problems of names and of the stage graph; arguments as for `validate.find_problems`."""
+    unknown = [parent for parent in config.parents if parent not in stages]
+    for parent in unknown:
+        yield f"parents must be stages; found '{parent}'{did_you_mean(parent, stages)}."
+    for stage in config.run.parents:
+        if stage not in config.parents:
+            yield (
+                f"run.parents must name parents of this stage; found '{stage}'"
+                f"{did_you_mean(stage, config.parents)}."
+            )
+    yield from _name_problems(config)
+    if not config.trainable:
+        yield "trainable must name at least one component; found none."
+    if unknown:
+        return
+    try:
+        provided = _provided(config.parents, recipe, (config.stage,))
+    except _Cycle as cycle:
+        yield f"parents must not lead back to a stage; found {cycle}. Remove one of these parents."
+        return
+    yield from _origin_problems(config, provided)
+
+
+class _Cycle(Exception):
+    pass
+
+
+def _known_components(config: Config) -> list[str]:
+    return [*COMPONENT_NAMES, *(LORA_PREFIX + name for name in config.model.lora)]
+
+
+def _name_problems(config: Config) -> Iterator[str]:
+    known = sorted(set(_known_components(config)))
+    places: dict[str, Iterable[str]] = {
+        "trainable": config.trainable,
+        "init": config.init,
+        "optimizer.lr_multipliers": config.optimizer.lr_multipliers,
+        "hardware.activation_checkpointing": config.hardware.activation_checkpointing,
+    }
+    for key, names in places.items():
+        for name in names:
+            if name not in known:
+                yield f"{key} must name components; found '{name}'{did_you_mean(name, known)}."
+            elif name.startswith(LORA_PREFIX) and name.removeprefix(LORA_PREFIX) not in config.model.lora:
+                adapter = name.removeprefix(LORA_PREFIX)
+                yield (
+                    f"{key} must name adapters of model.lora; found '{name}'"
+                    f"{did_you_mean(adapter, config.model.lora)}."
+                )
+    for name in config.optimizer.lr_multipliers:
+        if name in known and name not in config.trainable:
+            yield f"optimizer.lr_multipliers must name trainable components; found '{name}', which is frozen."
+    if len(set(config.trainable)) < len(config.trainable):
+        yield f"trainable must name each component once; found {config.trainable}."
+
+
+def _provided(parents: Iterable[str], recipe: Callable[[str], Config], path: tuple[str, ...]) -> set[str]:
+    """Components that the parents and their ancestors hand on."""
+    found: set[str] = set()
+    for parent in parents:
+        if parent in path:
+            raise _Cycle(" -> ".join([*path, parent]))
+        ancestor = recipe(parent)
+        found |= {*ancestor.trainable, *ancestor.init}
+        found |= _provided(ancestor.parents, recipe, (*path, parent))
+    return found
+
+
+def _origin_problems(config: Config, provided: set[str]) -> Iterator[str]:
+    for name in config.trainable:
+        if name in _known_components(config) and name not in provided and name not in config.init:
+            yield (
+                f"the trainable component {name} must come from a parent or from init; found in neither. "
+                f"Add a parent that trains it, or init: {{{name}: fresh}}."
+            )
+    for name in config.init:
+        if name in provided:
+            yield (
+                f"init must name components that no parent provides; found '{name}', which one hands on. "
+                "Remove it; to start from another artifact, set run.parents.<stage>=<folder>."
+            )
+    if "language_model" not in provided and "language_model" not in config.init:
+        yield "every run needs the component language_model, from a parent or from init; found in neither."
