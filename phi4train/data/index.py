@@ -1,0 +1,237 @@
+"""Shard indexes: what is in a shard, as memory-mapped tables beside it, so that order needs no shard.
+
+`<shard>.idx/` holds `samples.npy`, `media.npy`, `keys.npy` (one row or byte each, see the dtypes) and
+`index.json` (`IndexSummary`). It belongs to one shard, one tokenizer and one chat template; a run
+refuses any other. `build_index` in `indexing.py` writes it.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phi4train.data.manifest import is_url
+from phi4train.data.prompts import CHAT_TEMPLATE_VERSION
+from phi4train.data.shards import sync_folder, write_atomically
+from phi4train.errors import ManifestError
+
+INDEX_VERSION = 1
+
+SAMPLE_DTYPE = np.dtype(
+    [
+        ("offset", "<u8"),  # of the JSON member's content in the shard, bytes
+        ("size", "<u4"),  # of the JSON member, bytes
+        ("key_end", "<u8"),  # end of the key in keys.npy; it begins where the previous one ends
+        ("media_start", "<u4"),  # first row in media.npy
+        ("media_count", "<u2"),
+        ("shape", "u1"),  # position in RECORD_SHAPES
+        ("mode", "u1"),  # position in records.MODES
+        ("cause", "u1"),  # 0: usable; otherwise 1 + position in IndexSummary.causes
+        ("task", "<u2"),  # position in IndexSummary.tasks
+        ("text_tokens", "<u4"),  # tokens of the prompt without media
+        ("target_tokens", "<u4"),  # positions that carry a label
+    ]
+)
+MEDIA_DTYPE = np.dtype(
+    [
+        ("offset", "<u8"),  # of the member's content in the shard, bytes
+        ("size", "<u4"),  # bytes
+        ("kind", "u1"),  # position in MEDIA_KIND_NAMES
+        ("width", "<u4"),  # of images, pixels
+        ("height", "<u4"),
+        ("frames", "<u8"),  # of audio, samples per channel
+        ("sample_rate", "<u4"),  # of audio, Hz
+    ]
+)
+RECORD_SHAPES = ("text", "messages", "preference")
+MEDIA_KIND_NAMES = ("image", "audio")
+
+Rows = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """What `index.json` says about a shard.
+
+    Args:
+        tasks: names behind the `task` column.
+        causes: why samples are unusable, behind the `cause` column.
+        unused_members: media members that no record mentions.
+    """
+
+    version: int
+    shard_bytes: int
+    shard_sha256: str
+    tokenizer_fingerprint: str
+    chat_template_version: int
+    num_samples: int
+    num_bad: int
+    text_tokens: int
+    target_tokens: int
+    unused_members: int
+    tasks: tuple[str, ...]
+    causes: tuple[str, ...]
+
+
+class SampleTable(Protocol):
+    """The rows of one shard, on disk or in memory."""
+
+    @property
+    def num_samples(self) -> int:
+        """Rows of `samples`."""
+
+    @property
+    def samples(self) -> Rows:
+        """Rows of SAMPLE_DTYPE."""
+
+    @property
+    def media(self) -> Rows:
+        """Rows of MEDIA_DTYPE."""
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Names behind the `cause` column."""
+
+
+class MappedArrays:
+    """Memory-mapped .npy files, the least recently used closed beyond `max_open`."""
+
+    def __init__(self, max_open: int = 4096) -> None:
+        self._max_open = max_open
+        self._arrays: OrderedDict[Path, Rows] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_max_open": self._max_open, "_arrays": OrderedDict()}
+
+    def load(self, path: Path) -> Rows:
+        """The array in `path`, read-only, without reading it."""
+        if path not in self._arrays:
+            if len(self._arrays) >= self._max_open:
+                self._arrays.popitem(last=False)
+            self._arrays[path] = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._arrays.move_to_end(path)
+        return self._arrays[path]
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """The index of one shard.
+
+    Args:
+        location: path or URL of the shard.
+        name: the shard as the manifest writes it, for messages and keys.
+        folder: where the index lies.
+    """
+
+    location: str
+    name: str
+    folder: Path
+    summary: IndexSummary
+    arrays: MappedArrays
+
+    @property
+    def num_samples(self) -> int:
+        """Rows of `samples`."""
+        return self.summary.num_samples
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Names behind the `cause` column."""
+        return self.summary.causes
+
+    @property
+    def samples(self) -> Rows:
+        """Rows of SAMPLE_DTYPE."""
+        return self.arrays.load(self.folder / "samples.npy")
+
+    @property
+    def media(self) -> Rows:
+        """Rows of MEDIA_DTYPE."""
+        return self.arrays.load(self.folder / "media.npy")
+
+    def key(self, row: int) -> str:
+        """The key of a sample."""
+        ends = self.samples["key_end"]
+        start = int(ends[row - 1]) if row else 0
+        keys = self.arrays.load(self.folder / "keys.npy")
+        return bytes(keys[start : int(ends[row])]).decode()
+
+
+def index_folder(location: str, cache_dir: Path) -> Path:
+    """Where the index of a shard lies: beside a local shard, in `cache_dir` for a remote one."""
+    if is_url(location):
+        return cache_dir / "indexes" / hashlib.sha256(location.encode()).hexdigest()
+    return Path(f"{location}.idx")
+
+
+def write_index(folder: Path, summary: IndexSummary, samples: Rows, media: Rows, keys: Sequence[str]) -> None:
+    """Writes all files of an index; the folder appears, or is replaced, by a rename."""
+    temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
+    replaced = folder.with_name(f"{folder.name}.old-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    key_bytes = np.frombuffer("".join(keys).encode(), dtype=np.uint8)
+    for name, array in (("samples", samples), ("media", media), ("keys", key_bytes)):
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        write_atomically(temporary / f"{name}.npy", buffer.getvalue())
+    write_atomically(temporary / "index.json", json.dumps(asdict(summary), indent=1).encode())
+    sync_folder(temporary)
+    if folder.exists():
+        folder.rename(replaced)
+    temporary.rename(folder)
+    sync_folder(folder.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def load_index(
+    location: str, name: str, folder: Path, tokenizer_fingerprint: str, shard_bytes: int, arrays: MappedArrays
+) -> ShardIndex:
+    """The index of a shard, checked against the shard's size, the tokenizer and the chat template.
+
+    Args:
+        shard_bytes: size of the shard as it is now.
+
+    Raises:
+        ManifestError: there is no index, or it belongs to another shard, tokenizer or template.
+    """
+    summary = _read_summary(name, folder)
+    required = {
+        "version": INDEX_VERSION,
+        "shard_bytes": shard_bytes,
+        "tokenizer_fingerprint": tokenizer_fingerprint,
+        "chat_template_version": CHAT_TEMPLATE_VERSION,
+    }
+    for field, value in required.items():
+        found = getattr(summary, field)
+        if found != value:
+            raise index_error(name, f"its index has {field} {value}", f"{found}")
+    return ShardIndex(location, name, folder, summary, arrays)
+
+
+def index_error(name: str, rule: str, found: str) -> ManifestError:
+    """The error of a shard that must be indexed again."""
+    return ManifestError(f"shard {name}: {rule} · found {found} · run `phi4train data index <manifest>`")
+
+
+def _read_summary(name: str, folder: Path) -> IndexSummary:
+    try:
+        values = json.loads((folder / "index.json").read_bytes())
+        missing = [f.name for f in fields(IndexSummary) if f.name not in values]
+    except FileNotFoundError as error:
+        raise index_error(name, "it needs an index", f"no {folder.name}/index.json") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise index_error(name, "its index.json must be readable", str(error)) from error
+    if missing:
+        raise index_error(name, "its index.json is complete", f"no {', '.join(missing)}")
+    known = {f.name: values[f.name] for f in fields(IndexSummary)}
+    return IndexSummary(**{**known, "tasks": tuple(known["tasks"]), "causes": tuple(known["causes"])})

@@ -1,0 +1,266 @@
+"""Manifests: a data mixture as YAML, parsed and checked without reading a shard (no torch, no numpy here).
+
+name: demo_vision
+description: Photos and digits with questions.
+weight_by: samples            # or tokens: what the weights are shares of
+build: phi4train data build demo   # optional: the command that makes the shards
+sources:
+  - name: digits
+    shards: ["demo/digits-{000000..000003}.tar"]   # globs, braces, URLs; relative to data_root
+    weight: 2.0
+    licence: CC-BY-4.0
+    split: train               # optional, for the reader
+    num_samples: 4000          # optional: checked against the index
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from braceexpand import braceexpand
+
+from phi4train.errors import ManifestError, did_you_mean
+
+URL_SCHEMES = ("http", "https", "s3", "gs")
+"""Remote shards may come from these; `pipe:` and whatever else fsspec knows are refused."""
+
+_MANIFEST_KEYS = ("name", "description", "weight_by", "build", "sources")
+_SOURCE_KEYS = ("name", "shards", "weight", "licence", "split", "num_samples")
+_WEIGHT_BY = ("samples", "tokens")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One part of a mixture.
+
+    Args:
+        shards: patterns as written: paths relative to data_root or URLs, with globs and braces.
+        weight: relative share of samples or tokens; the weights need not sum to one.
+        num_samples: expected number of samples over all shards, or None when the manifest does not say.
+    """
+
+    name: str
+    shards: tuple[str, ...]
+    weight: float
+    licence: str
+    split: str | None = None
+    num_samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data mixture.
+
+    Args:
+        weight_by: whether weights are shares of `samples` or of `tokens`.
+        build: command that makes missing shards, or None.
+        path: the file it came from.
+    """
+
+    name: str
+    description: str
+    weight_by: str
+    sources: tuple[Source, ...]
+    build: str | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class ShardRef:
+    """A shard that a manifest names.
+
+    Args:
+        name: as the manifest writes it, braces and globs expanded.
+        location: path or URL to read it from.
+    """
+
+    name: str
+    location: str
+
+
+def is_url(location: str) -> bool:
+    """Whether a shard is remote. Raises ManifestError for a scheme that is not allowed."""
+    if "://" not in location and not location.startswith("pipe:"):
+        return False
+    scheme = location.partition(":")[0].lower()
+    if scheme not in URL_SCHEMES:
+        raise ManifestError(
+            f"a remote shard starts with one of {', '.join(URL_SCHEMES)} · found '{location}' · "
+            "copy the shard to disk or to such a store"
+        )
+    return True
+
+
+def load_manifest(name: str, manifest_dirs: Sequence[Path]) -> Manifest:
+    """The manifest `<name>.yaml` from the first of `manifest_dirs` that has it, or in a .yaml file.
+
+    Raises:
+        ManifestError: there is none, or it does not hold; lists every problem.
+    """
+    path = _find_manifest(name, manifest_dirs)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ManifestError(f"manifest {path} must be readable YAML · {error} · mend the file") from error
+    problems: list[str] = []
+    manifest = _parse_manifest(content, path, problems)
+    if problems or manifest is None:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise ManifestError(f"manifest {path} does not hold:\n{listed}")
+    return manifest
+
+
+def expand_shards(source: Source, manifest: Manifest, data_root: Path) -> tuple[ShardRef, ...]:
+    """The shards of a source, in the order of its patterns, globs sorted.
+
+    Raises:
+        ManifestError: a shard is missing, named twice, or a URL's scheme is not allowed.
+    """
+    refs: list[ShardRef] = []
+    missing: list[str] = []
+    for pattern in source.shards:
+        for name in _expand_braces(pattern):
+            found = _expand_name(name, data_root)
+            refs += found
+            if not found:
+                missing.append(name)
+    names = [ref.name for ref in refs]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if missing:
+        remedy = f"run `{manifest.build}`" if manifest.build else "check the paths and data_root"
+        raise ManifestError(
+            f"manifest {manifest.name}, source {source.name}: every shard exists in {data_root} · "
+            f"missing: {', '.join(missing)} · {remedy}"
+        )
+    if twice:
+        raise ManifestError(
+            f"manifest {manifest.name}, source {source.name}: a shard is named once · "
+            f"twice: {', '.join(twice)} · mend the patterns"
+        )
+    return tuple(refs)
+
+
+def _find_manifest(name: str, manifest_dirs: Sequence[Path]) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if path.is_file():
+            return path
+        raise ManifestError(f"a manifest is a file · there is no {path} · check the path")
+    for folder in manifest_dirs:
+        path = folder / f"{name}.yaml"
+        if path.is_file():
+            return path
+    known = [path.stem for folder in manifest_dirs if folder.is_dir() for path in folder.glob("*.yaml")]
+    raise ManifestError(
+        f"a manifest is data_manifests/<name>.yaml or a path to a .yaml file · "
+        f"there is no '{name}'{did_you_mean(name, known)} · check the name"
+    )
+
+
+def _parse_manifest(content: Any, path: Path, problems: list[str]) -> Manifest | None:
+    if not isinstance(content, dict):
+        problems.append(f"a manifest is a mapping · found {type(content).__name__}")
+        return None
+    _report_unknown(content, _MANIFEST_KEYS, "", problems)
+    weight_by = content.get("weight_by", "samples")
+    if weight_by not in _WEIGHT_BY:
+        problems.append(f"weight_by is samples or tokens · found {weight_by!r}")
+    values = content.get("sources")
+    if not isinstance(values, list) or not values:
+        problems.append("sources is a list of at least one source · found none")
+        values = []
+    sources = [_parse_source(value, f"sources[{i}]", problems) for i, value in enumerate(values)]
+    names = [source.name for source in sources]
+    problems += [f"source names are unique · '{name}' twice" for name in set(names) if names.count(name) > 1]
+    if sources and not any(source.weight > 0 for source in sources):
+        problems.append("at least one source has a positive weight · found none")
+    return Manifest(
+        name=_text(content, "name", "", problems),
+        description=_text(content, "description", "", problems),
+        weight_by=str(weight_by),
+        sources=tuple(sources),
+        build=_text(content, "build", "", problems) if "build" in content else None,
+        path=path,
+    )
+
+
+def _parse_source(value: Any, where: str, problems: list[str]) -> Source:
+    if not isinstance(value, dict):
+        problems.append(f"{where} is a mapping · found {type(value).__name__}")
+        return Source("?", (), 1.0, "?")
+    prefix = f"{where}."
+    _report_unknown(value, _SOURCE_KEYS, prefix, problems)
+    shards = value.get("shards")
+    shards = [shards] if isinstance(shards, str) else shards
+    if not isinstance(shards, list) or not shards or not all(isinstance(shard, str) for shard in shards):
+        problems.append(f"{prefix}shards is a list of at least one path, pattern or URL · found {shards!r}")
+        shards = []
+    for shard in shards:
+        try:
+            is_url(shard)
+        except ManifestError as error:
+            problems.append(f"{prefix}shards: {error}")
+    return Source(
+        name=_text(value, "name", prefix, problems),
+        shards=tuple(shards),
+        weight=_weight(value, prefix, problems),
+        licence=_text(value, "licence", prefix, problems),
+        split=_text(value, "split", prefix, problems) if "split" in value else None,
+        num_samples=_num_samples(value, prefix, problems),
+    )
+
+
+def _report_unknown(value: Mapping[Any, Any], known: Sequence[str], prefix: str, problems: list[str]) -> None:
+    for key in value:
+        if key not in known:
+            problems.append(f"{prefix}{key} is not a key of a manifest{did_you_mean(str(key), known)}")
+
+
+def _text(value: Mapping[str, Any], key: str, prefix: str, problems: list[str]) -> str:
+    found = value.get(key)
+    if isinstance(found, str) and found:
+        return found
+    problems.append(f"{prefix}{key} is a text · found {found!r}")
+    return "?"
+
+
+def _weight(value: Mapping[str, Any], prefix: str, problems: list[str]) -> float:
+    weight = value.get("weight")
+    is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if is_number and 0 <= float(weight or 0) < float("inf"):
+        return float(weight or 0)
+    problems.append(f"{prefix}weight is a number, zero or more · found {weight!r}")
+    return 0.0
+
+
+def _num_samples(value: Mapping[str, Any], prefix: str, problems: list[str]) -> int | None:
+    number = value.get("num_samples")
+    if number is None or (isinstance(number, int) and not isinstance(number, bool) and number > 0):
+        return number
+    problems.append(f"{prefix}num_samples is a positive integer · found {number!r}")
+    return None
+
+
+def _expand_braces(pattern: str) -> list[str]:
+    try:
+        return list(braceexpand(pattern))
+    except ValueError as error:
+        raise ManifestError(
+            f"braces of a shard pattern are balanced · found '{pattern}' · mend it"
+        ) from error
+
+
+def _expand_name(name: str, data_root: Path) -> list[ShardRef]:
+    if is_url(name):
+        return [ShardRef(name, name)]
+    path = Path(name)
+    root = Path(path.anchor) if path.is_absolute() else data_root
+    if not any(sign in name for sign in "*?["):
+        location = data_root / path  # an absolute path stays as it is
+        return [ShardRef(name, str(location))] if location.is_file() else []
+    found = sorted(root.glob(str(path.relative_to(path.anchor)) if path.is_absolute() else name))
+    return [
+        ShardRef(str(p if path.is_absolute() else p.relative_to(root)), str(p)) for p in found if p.is_file()
+    ]

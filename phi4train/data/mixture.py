@@ -1,0 +1,150 @@
+"""Mixtures: the indexes of all shards of a manifest, side by side, and the fingerprint of that data."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from phi4train.data.index import (
+    MEDIA_DTYPE,
+    MappedArrays,
+    Rows,
+    SampleTable,
+    ShardIndex,
+    index_folder,
+    load_index,
+)
+from phi4train.data.indexing import build_index
+from phi4train.data.manifest import Manifest, expand_shards
+from phi4train.data.shards import ShardSource
+from phi4train.data.tokenizer import Tokenizer
+from phi4train.errors import ManifestError
+
+
+@dataclass(frozen=True)
+class MixtureSource:
+    """One source: its share of the mixture and the tables of its shards."""
+
+    name: str
+    weight: float
+    tables: Sequence[SampleTable]
+
+    @property
+    def num_samples(self) -> int:
+        """Samples over all shards, unusable ones included."""
+        return sum(table.num_samples for table in self.tables)
+
+
+@dataclass(frozen=True)
+class ArrayTable:
+    """Rows in memory: a synthetic shard, for planning without data."""
+
+    samples: Rows
+    media: Rows
+    causes: tuple[str, ...] = ()
+
+    @staticmethod
+    def from_text_tokens(rows: Rows) -> "ArrayTable":
+        """A shard of usable samples without media."""
+        return ArrayTable(rows, np.zeros(0, dtype=MEDIA_DTYPE))
+
+    @property
+    def num_samples(self) -> int:
+        """Rows of `samples`."""
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A manifest with the opened indexes of its shards.
+
+    Args:
+        sources: the sources with a positive weight.
+        shards: indexes by (source, shard).
+        fingerprint: sha256 over what the manifest mixes: names, weights, shards' contents, tokenizer.
+    """
+
+    manifest: Manifest
+    sources: tuple[MixtureSource, ...]
+    shards: tuple[tuple[ShardIndex, ...], ...]
+    fingerprint: str
+
+
+def index_manifest(
+    manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer: Tokenizer, rebuild: bool = False
+) -> list[str]:
+    """Indexes every shard whose index is missing or stale (all of them with `rebuild`); returns their names.
+
+    Raises:
+        ManifestError: a shard is missing, truncated or refused.
+    """
+    source, arrays, done = ShardSource(cache_dir), MappedArrays(), []
+    for part in manifest.sources:
+        for ref in expand_shards(part, manifest, data_root):
+            folder = index_folder(ref.location, cache_dir)
+            try:
+                if rebuild:
+                    raise ManifestError("asked to rebuild")
+                load_index(
+                    ref.location, ref.name, folder, tokenizer.fingerprint, source.size(ref.location), arrays
+                )
+            except ManifestError:
+                build_index(ref.location, ref.name, tokenizer, source, cache_dir)
+                done.append(ref.name)
+    return done
+
+
+def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer: Tokenizer) -> Mixture:
+    """The indexes of a manifest's shards, checked by size, not by content (`data check` does that).
+
+    Raises:
+        ManifestError: a shard or an index is missing or stale, or a source has no samples.
+    """
+    source, arrays = ShardSource(cache_dir), MappedArrays()
+    problems: list[str] = []
+    opened: list[tuple[ShardIndex, ...]] = []
+    used = [part for part in manifest.sources if part.weight > 0]
+    for part in used:
+        indexes = []
+        for ref in expand_shards(part, manifest, data_root):
+            try:
+                folder, size = index_folder(ref.location, cache_dir), source.size(ref.location)
+                indexes.append(
+                    load_index(ref.location, ref.name, folder, tokenizer.fingerprint, size, arrays)
+                )
+            except ManifestError as error:
+                problems.append(str(error))
+        opened.append(tuple(indexes))
+    if problems:
+        raise ManifestError("\n".join(problem.replace("<manifest>", manifest.name) for problem in problems))
+    sources = tuple(
+        MixtureSource(part.name, part.weight, indexes) for part, indexes in zip(used, opened, strict=True)
+    )
+    for part, mixed in zip(used, sources, strict=True):
+        if mixed.num_samples == 0 or part.num_samples not in (None, mixed.num_samples):
+            raise ManifestError(
+                f"manifest {manifest.name}, source {part.name}: num_samples is "
+                f"{part.num_samples or 'some'} · "
+                f"found {mixed.num_samples} · mend num_samples or the shards"
+            )
+    return Mixture(manifest, sources, tuple(opened), _fingerprint(manifest, sources, opened, tokenizer))
+
+
+def _fingerprint(
+    manifest: Manifest,
+    sources: Sequence[MixtureSource],
+    shards: Sequence[Sequence[ShardIndex]],
+    tokenizer: Tokenizer,
+) -> str:
+    content = {
+        "weight_by": manifest.weight_by,
+        "tokenizer": tokenizer.fingerprint,
+        "sources": [
+            [source.name, source.weight, [index.summary.shard_sha256 for index in indexes]]
+            for source, indexes in zip(sources, shards, strict=True)
+        ],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
