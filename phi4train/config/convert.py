@@ -45,6 +45,14 @@ def read_config(values: Mapping[str, Any]) -> tuple[Config, dict[str, str]]:
     return config, reader.problems
 
 
+def value_problems(key: str, value: Any) -> list[str]:
+    """What is wrong with the type of a value for a known key."""
+    values = value
+    for part in reversed(key.split(".")):
+        values = {part: values}
+    return list(read_config(values)[1].values())
+
+
 def is_known_key(key: str) -> bool:
     """Whether `key` (dotted, as typed by a user) names a value or a section of the schema."""
     return _annotation_of(key) is not None

@@ -16,7 +16,7 @@ VERSION_BASE = "1.3"
 
 
 class RecipesSearchPath(SearchPathPlugin):
-    """Appends recipes/; a `searchpath:` in config.yaml would vanish when a user passes `hydra.searchpath=`."""
+    """Appends recipes/; a `searchpath:` in config.yaml would vanish beside a user's `hydra.searchpath=`."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Appends recipes/ behind conf/."""

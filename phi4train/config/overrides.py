@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from phi4train.config.catalog import GROUPS, Catalog
-from phi4train.config.convert import is_free_key, is_known_key, unknown_key
+from phi4train.config.convert import is_free_key, is_known_key, unknown_key, value_problems
 from phi4train.errors import did_you_mean
 
 
@@ -67,6 +68,9 @@ def _problems(override: Override, catalog: Catalog, multirun: bool) -> Iterator[
                 yield f"{key} must be an option of its group; found '{option}'{did_you_mean(option, known)}."
     elif not is_known_key(key):
         yield unknown_key(key)
+    elif not override.is_delete():
+        for value in _tried_values(override):
+            yield from value_problems(key, value)
 
 
 def _chosen_options(override: Override) -> list[str]:
@@ -82,6 +86,17 @@ def _chosen_options(override: Override) -> list[str]:
     if isinstance(override.value(), Glob):
         return []
     return list(override.sweep_string_iterator())
+
+
+def _tried_values(override: Override) -> list[Any]:
+    """Values that can be judged now; interpolations are judged once they are resolved."""
+    if not override.is_sweep_override():
+        values = [override.value()]
+    elif override.is_discrete_sweep() and not isinstance(override.value(), Glob):
+        values = list(override.sweep_iterator())
+    else:
+        values = []
+    return [value for value in values if "${" not in str(value)]
 
 
 def _for_hydra(override: Override, text: str) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from phi4train.config.resources import manifest_path
+from phi4train.config.resources import resource_folder
 from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
-from phi4train.errors import ConfigError
+from phi4train.data.manifest import load_manifest
+from phi4train.errors import ManifestError
 from phi4train.model.shapes import LanguageModelShape, VisionShape
 
 
@@ -33,15 +34,13 @@ def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str],
 def _data_problems(config: Config) -> Iterator[str]:
     manifests = {"data.manifest": config.data.manifest, "evaluation.manifest": config.evaluation.manifest}
     for key, name in manifests.items():
-        if name is None:
-            continue
         if name == "???":
             yield f"{key} must name a data mixture; found none. Set {key}=<name or YAML file>."
-            continue
-        try:
-            manifest_path(name)
-        except ConfigError as error:
-            yield f"{key}: {error}"
+        elif name is not None:
+            try:
+                load_manifest(name, [resource_folder("data_manifests")])
+            except ManifestError as error:
+                yield f"{key}: {error}"
     if config.tokenizer != "o200k" and Path(config.tokenizer).suffix != ".json":
         yield f"tokenizer must be o200k or a .json file below run.data_root; found '{config.tokenizer}'."
 
@@ -94,7 +93,8 @@ def _hardware_problems(config: Config) -> Iterator[str]:
     if batch is not None and batch > 0 and step > 0 and batch % step:
         yield (
             "budget.global_batch_tokens must be a multiple of hardware.ranks * hardware.micro_batch_tokens "
-            f"= {step}; found {batch}. The nearest that hold: {_nearest_multiples(batch, step)}; or change the micro-batch."
+            f"= {step}; found {batch}. The nearest that hold: {_nearest_multiples(batch, step)}; "
+            "or change the micro-batch."
         )
 
 

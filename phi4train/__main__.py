@@ -1,0 +1,8 @@
+"""`python -m phi4train`."""
+
+import sys
+
+from phi4train.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
