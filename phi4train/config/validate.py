@@ -183,7 +183,7 @@ def _language_model_problems(shape: LanguageModelShape) -> Iterator[str]:
             f"{key}.rope.max_context_tokens must be at least original_context_tokens, and that at least 2; "
             f"found {rope.max_context_tokens} and {rope.original_context_tokens}."
         )
-    if shape.num_heads < 1:
+    if shape.num_heads < 1 or shape.hidden_dim % shape.num_heads:
         return
     if shape.rotary_dim % 2 or not 0 < shape.rotary_dim <= shape.head_dim:
         yield (

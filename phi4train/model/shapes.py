@@ -58,6 +58,15 @@ class LanguageModelShape:
         """Rotated dimensions of one head."""
         return int(self.head_dim * self.rope.partial_rotary_factor)
 
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the language model; the tied embedding counts once."""
+        qkv_rows = self.hidden_dim + 2 * self.num_kv_heads * self.head_dim
+        attention = self.hidden_dim * (qkv_rows + self.hidden_dim)
+        mlp = 3 * self.hidden_dim * self.intermediate_dim
+        layer = attention + mlp + 2 * self.hidden_dim
+        return self.vocab_size * self.hidden_dim + self.num_layers * layer + self.hidden_dim
+
 
 @dataclass
 class VisionShape:
