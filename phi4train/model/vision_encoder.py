@@ -14,35 +14,19 @@ from torch.utils.checkpoint import checkpoint
 from phi4train.model.shapes import VisionShape
 
 
-class PatchEmbedding(nn.Conv2d):
-    """A convolution whose stride is its kernel, computed as one matrix product."""
-
-    def __init__(self, patch_size: int, dim: int) -> None:
-        super().__init__(3, dim, kernel_size=patch_size, stride=patch_size)
-
-    def forward(self, crops_C3SS: Tensor) -> Tensor:
-        """Embedded patches in row-major order, shape (C, P, D)."""
-        C, _, S, _ = crops_C3SS.shape
-        p = self.kernel_size[0]
-        G = S // p
-        patches = crops_C3SS.view(C, 3, G, p, G, p).permute(0, 2, 4, 1, 3, 5).reshape(C, G * G, 3 * p * p)
-        return F.linear(patches.to(self.weight.dtype), self.weight.flatten(1), self.bias)
-
-
 class VisionEmbeddings(nn.Module):
     """Patch embedding plus a learned position: where a patch lies within the valid part of its crop."""
 
     def __init__(self, shape: VisionShape) -> None:
         super().__init__()
-        self.patches_per_side = shape.crop_size // shape.patch_size
-        self.patch_embedding = PatchEmbedding(shape.patch_size, shape.hidden_dim)
-        self.position_embedding = nn.Embedding(self.patches_per_side**2, shape.hidden_dim)
+        self.patch_embedding = nn.Conv2d(3, shape.hidden_dim, shape.patch_size, stride=shape.patch_size)
+        self.position_embedding = nn.Embedding((shape.crop_size // shape.patch_size) ** 2, shape.hidden_dim)
 
     def forward(self, crops_C3SS: Tensor, patch_mask_CGG: Tensor) -> Tensor:
         """Embedded patches, shape (C, P, D)."""
-        positions_CP = position_ids(patch_mask_CGG)
-        embedded: Tensor = self.patch_embedding(crops_C3SS) + self.position_embedding(positions_CP)
-        return embedded
+        patches_CDGG: Tensor = self.patch_embedding(crops_C3SS.to(self.patch_embedding.weight.dtype))
+        positions_CPD: Tensor = self.position_embedding(position_ids(patch_mask_CGG))
+        return patches_CDGG.flatten(2).transpose(1, 2) + positions_CPD
 
 
 def position_ids(patch_mask_CGG: Tensor) -> Tensor:
