@@ -12,6 +12,8 @@ from phi4train.errors import SampleError
 
 _SPLITTABLE = RECORD_SHAPES.index("text")
 _IMAGE = MEDIA_KIND_NAMES.index("image")
+_NO_IMAGE = -1
+_MAX_KNOWN_SIZES = 2**20
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,42 @@ def _measure_media(
     owners = np.repeat(np.arange(len(samples)), counts)
     within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
     media = table.media[samples["media_start"].astype(np.int64)[owners] + within]
-    shapes = np.stack([media["kind"], media["width"], media["height"]]).astype(np.int64)
-    distinct, inverse = np.unique(shapes, axis=1, return_inverse=True)
-    slots = [_slot_or_cause(limits, *(int(value) for value in shape)) for shape in distinct.T]
-    lengths = np.array([length for length, _ in slots], dtype=np.int64)[inverse.reshape(-1)]
+    lengths, found = _slots_or_causes(limits, media)
     tokens = np.zeros(len(samples), dtype=np.int64)
     np.add.at(tokens, owners, lengths)
     causes = np.full(len(samples), "", dtype=object)
-    found = np.array([cause for _, cause in slots], dtype=object)[inverse.reshape(-1)]
     for position in np.flatnonzero(found != "")[::-1]:
         causes[owners[position]] = found[position]
     return tokens, causes
 
 
-@lru_cache(maxsize=2**16)
-def _slot_or_cause(limits: Limits, kind: int, width: int, height: int) -> tuple[int, str]:
-    if kind != _IMAGE:
+def _slots_or_causes(limits: Limits, media: Rows) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Slot tokens of each media row, or why it cannot be used; computed once per distinct size."""
+    sizes = (media["width"].astype(np.int64) << 32) | media["height"].astype(np.int64)
+    sizes[media["kind"] != _IMAGE] = _NO_IMAGE
+    distinct, inverse = np.unique(sizes, return_inverse=True)
+    known = _known_slots(limits)
+    if len(known) > _MAX_KNOWN_SIZES:
+        known.clear()
+    for size in distinct.tolist():
+        if size not in known:
+            known[size] = _slot_or_cause(limits, size)
+    slots = [known[size] for size in distinct.tolist()]
+    lengths = np.array([length for length, _ in slots], dtype=np.int64)
+    causes = np.array([cause for _, cause in slots], dtype=object)
+    return lengths[inverse], causes[inverse]
+
+
+@lru_cache(maxsize=8)
+def _known_slots(limits: Limits) -> dict[int, tuple[int, str]]:
+    """The table of sizes seen under these limits; hashing `limits` for each size would take longer."""
+    return {}
+
+
+def _slot_or_cause(limits: Limits, size: int) -> tuple[int, str]:
+    if size == _NO_IMAGE:
         return 0, "unsupported_media"
+    width, height = size >> 32, size & 0xFFFFFFFF
     try:
         return limits.slot_length(width, height), ""
     except SampleError as error:

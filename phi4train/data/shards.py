@@ -211,7 +211,7 @@ class RemoteSource:
     Chunks have hashes for names and appear by rename, so several processes may share the folder.
 
     Args:
-        cache_dir: folder of the cache; made when first needed.
+        cache_dir: chunks go into its folder `chunks`, made when first needed.
         max_cache_bytes: the folder is trimmed to this after each fetch.
         chunk_bytes: unit of fetching.
     """
@@ -219,7 +219,7 @@ class RemoteSource:
     def __init__(
         self, cache_dir: Path, max_cache_bytes: int = 16 * 2**30, chunk_bytes: int = 4 * 2**20
     ) -> None:
-        self._cache_dir = cache_dir
+        self._cache_dir = cache_dir / "chunks"
         self._max_cache_bytes = max_cache_bytes
         self._chunk_bytes = chunk_bytes
         self._sizes: dict[str, int] = {}
