@@ -1,4 +1,4 @@
-"""The language model against transformers' Phi3ForCausalLM, one sample at a time, on both sides of LongRoPE's switch."""
+"""The language model against transformers' Phi3ForCausalLM, on both sides of LongRoPE's switch."""
 
 import pytest
 import torch

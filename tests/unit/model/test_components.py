@@ -1,0 +1,245 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from phi4train.batch import Batch, ImageInputs
+from phi4train.errors import CheckpointError
+from phi4train.model import components as components_module
+from phi4train.model import routing as routing_module
+from phi4train.model.component_names import COMPONENT_NAMES
+from phi4train.model.components import (
+    Component,
+    build_model,
+    component_names,
+    installed_components,
+    key_under,
+    load_state,
+    lora_component,
+    modules_of,
+    parameters_of,
+    register_component,
+    set_activation_checkpointing,
+    state_of,
+)
+from phi4train.model.phi4 import Phi4Model
+from phi4train.model.routing import register_modality, register_mode
+from phi4train.model.shapes import LoraShape, ModelShape
+
+MakeModel = Callable[..., Phi4Model]
+VISION = ("vision_encoder", "vision_projector")
+
+
+@pytest.fixture(scope="module")
+def full_model() -> Phi4Model:
+    return build_model(ModelShape(), COMPONENT_NAMES, seed=0, device="meta")
+
+
+@pytest.mark.parametrize(
+    "component, expected",
+    [
+        ("language_model", 3_836_021_760),
+        ("vision_encoder", 398_085_280),
+        ("vision_projector", 12_982_272 + 2_304),
+        ("lora.vision", 369_098_752),
+        ("lora.speech", 461_373_440),
+    ],
+)
+def test_the_released_sizes_have_the_published_numbers_of_parameters(
+    full_model: Phi4Model, component: str, expected: int
+) -> None:
+    assert sum(p.numel() for p in parameters_of(full_model, component).values()) == expected
+
+
+def test_the_names_without_torch_are_the_registered_ones() -> None:
+    assert component_names() == COMPONENT_NAMES
+
+
+def test_every_parameter_belongs_to_exactly_one_component(full_model: Phi4Model) -> None:
+    owned = [id(p) for name in COMPONENT_NAMES for p in parameters_of(full_model, name).values()]
+    assert sorted(owned) == sorted(id(p) for p in full_model.parameters())
+    assert installed_components(full_model) == COMPONENT_NAMES
+
+
+def test_every_parameter_lies_in_a_module_of_its_component_alone(full_model: Phi4Model) -> None:
+    for name in COMPONENT_NAMES:
+        inside = {id(p) for module in modules_of(full_model, name) for p in module.parameters()}
+        assert inside == {id(p) for p in parameters_of(full_model, name).values()}
+
+
+def test_training_mode_is_set_for_one_component_alone(make_model: MakeModel) -> None:
+    model = make_model("lora.vision", "lora.speech", dropout=0.1).eval()
+    for module in modules_of(model, "lora.vision"):
+        module.train()
+    switched = {name for name, module in model.named_modules() if module.training}
+    assert any("lora_dropout.vision" in name for name in switched)
+    assert all(".vision" in name for name in switched)
+
+
+def test_keys_of_the_language_model_are_those_of_hugging_face(make_model: MakeModel) -> None:
+    bare = state_of(make_model(), "language_model")
+    assert state_of(make_model("lora.vision", "lora.speech"), "language_model").keys() == bare.keys()
+    assert set(bare) == {"embed_tokens.weight", "norm.weight"} | {
+        f"layers.{i}.{name}.weight"
+        for i in range(2)
+        for name in (
+            "input_layernorm",
+            "post_attention_layernorm",
+            "self_attn.qkv_proj",
+            "self_attn.o_proj",
+            "mlp.gate_up_proj",
+            "mlp.down_proj",
+        )
+    }
+
+
+def test_values_depend_on_seed_and_component_alone(tiny_shape: ModelShape) -> None:
+    all_parts = build_model(tiny_shape, COMPONENT_NAMES, seed=3)
+    for others in [(), (*VISION,), ("lora.speech",), ("lora.vision", "lora.speech")]:
+        some = build_model(tiny_shape, ("language_model", *others), seed=3)
+        for name in installed_components(some):
+            expected = state_of(all_parts, name)
+            assert all(torch.equal(tensor, expected[key]) for key, tensor in state_of(some, name).items())
+
+
+def test_another_seed_gives_other_values(tiny_shape: ModelShape) -> None:
+    one, other = (build_model(tiny_shape, COMPONENT_NAMES, seed) for seed in (0, 1))
+    for name in COMPONENT_NAMES:
+        pairs = zip(state_of(one, name).values(), state_of(other, name).values(), strict=True)
+        assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+def test_building_leaves_the_global_random_state_alone(tiny_shape: ModelShape) -> None:
+    before = torch.get_rng_state()
+    build_model(tiny_shape, COMPONENT_NAMES, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_initial_values_have_the_documented_distributions(tiny_shape: ModelShape) -> None:
+    shape = replace(tiny_shape, lora={"vision": LoraShape(r=32), "speech": LoraShape(r=2)})
+    model = build_model(shape, COMPONENT_NAMES, seed=0)
+    language_model, lora = state_of(model, "language_model"), state_of(model, "lora.vision")
+    assert language_model["layers.0.mlp.gate_up_proj.weight"].std().item() == pytest.approx(0.2, rel=0.05)
+    assert torch.equal(language_model["norm.weight"], torch.ones(64))
+    lora_a = lora["layers.0.mlp.gate_up_proj.lora_A.weight"]
+    bound = 64**-0.5  # kaiming uniform with a = sqrt(5)
+    assert 0.95 * bound < lora_a.abs().max() <= bound
+    assert not lora["layers.0.mlp.gate_up_proj.lora_B.weight"].any()
+
+
+def test_a_fresh_model_is_trainable_throughout(tiny_shape: ModelShape) -> None:
+    model = build_model(tiny_shape, COMPONENT_NAMES, seed=0)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_saved_component_comes_back_bit_for_bit_beside_other_components(tiny_shape: ModelShape) -> None:
+    source = build_model(tiny_shape, COMPONENT_NAMES, seed=0)
+    target = build_model(tiny_shape, ("lora.vision", "language_model"), seed=1)
+    for name in installed_components(target):
+        load_state(target, name, {key: t.clone() for key, t in state_of(source, name).items()})
+        for key, tensor in state_of(target, name).items():
+            assert torch.equal(tensor, state_of(source, name)[key])
+
+
+def test_all_keys_that_do_not_fit_are_listed_and_nothing_is_changed(make_model: MakeModel) -> None:
+    model = make_model()
+    state = {key: t.clone() + 1 for key, t in state_of(model, "language_model").items()}
+    state["norm.weight"] = torch.ones(32)
+    state["extra.weight"] = state.pop("layers.0.mlp.down_proj.weight")
+    before = model.head_weight.clone()
+    with pytest.raises(CheckpointError) as error:
+        load_state(model, "language_model", state)
+    text = str(error.value)
+    assert "found 3 problems" in text
+    assert "missing: layers.0.mlp.down_proj.weight" in text
+    assert "unexpected: extra.weight" in text
+    assert "another shape: norm.weight is (32,), the model's is (64,)" in text
+    assert "another model size" in text
+    assert torch.equal(model.head_weight, before)
+
+
+def test_all_wrong_names_are_refused_together(tiny_shape: ModelShape) -> None:
+    with pytest.raises(ValueError) as error:
+        build_model(tiny_shape, ("langage_model", "vision_encoder"), seed=0)
+    assert "found 'langage_model' (did you mean 'language_model'?)" in str(error.value)
+    assert "component 'vision_encoder' needs 'vision_projector'" in str(error.value)
+    with pytest.raises(ValueError, match="needs 'language_model'"):
+        build_model(tiny_shape, (), seed=0)
+
+
+def test_an_adapter_without_a_size_is_refused(tiny_shape: ModelShape) -> None:
+    with pytest.raises(ValueError, match=r"add model\.lora\.speech"):
+        build_model(replace(tiny_shape, lora={}), ("language_model", "lora.speech"), seed=0)
+
+
+def test_an_unregistered_component_is_refused(make_model: MakeModel) -> None:
+    with pytest.raises(ValueError, match=r"found 'lora.visoin' \(did you mean 'lora.vision'\?\)"):
+        parameters_of(make_model(), "lora.visoin")
+
+
+def test_checkpointing_is_switched_for_exactly_the_named_components(make_model: MakeModel) -> None:
+    model = make_model(*VISION)
+    encoder = model.encoders["image"].get_submodule("encoder")
+    set_activation_checkpointing(model, ["vision_encoder"])
+    assert (model.language_model.activation_checkpointing, encoder.activation_checkpointing) == (False, True)
+    set_activation_checkpointing(model, ["language_model"])
+    assert (model.language_model.activation_checkpointing, encoder.activation_checkpointing) == (True, False)
+    with pytest.raises(
+        ValueError, match=r"found 'vision_projector'.*choose among \['language_model', 'vision_encoder'\]"
+    ):
+        set_activation_checkpointing(model, ["vision_projector"])
+
+
+def test_two_components_cannot_share_a_name() -> None:
+    with pytest.raises(ValueError, match=r"found a second 'lora\.vision'"):
+        register_component(lora_component("vision"))
+
+
+class _DepthEncoder(nn.Module):
+    """Maps each depth map (here taken from the first crop's pixels) to one token a slot."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(1, dim)
+
+    def forward(self, inputs: ImageInputs) -> Tensor:
+        tokens: Tensor = self.projection(inputs.crops_C3SS.flatten()[: len(inputs.positions), None])
+        return tokens
+
+
+def _initialise_depth(model: Phi4Model, shape: ModelShape, generator: torch.Generator) -> None:
+    for parameter in model.encoders["depth"].parameters():
+        parameter.normal_(0, 1, generator=generator)
+
+
+def test_a_third_modality_is_added_by_registration_alone(
+    tiny_shape: ModelShape, make_batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner, name in [
+        (components_module, "_REGISTRY"),
+        (routing_module, "_ADAPTER_OF_MODE"),
+        (routing_module, "_ADAPTER_OF_MODALITY"),
+    ]:
+        monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
+
+    def install(model: Phi4Model, shape: ModelShape) -> None:
+        model.encoders["depth"] = _DepthEncoder(shape.language_model.hidden_dim)
+
+    register_component(Component("depth_encoder", install, key_under("encoders.depth"), _initialise_depth))
+    register_component(lora_component("depth"))
+    register_mode("depth", "depth")
+    register_modality("depth", "depth")
+
+    shape = replace(tiny_shape, lora={**tiny_shape.lora, "depth": LoraShape(2, 4)})
+    model = build_model(shape, ("language_model", "depth_encoder", "lora.depth", "lora.vision"), seed=0)
+    text = make_batch((6, 9), ("depth", "text"))
+    crops = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(1, 2, 2, dtype=torch.bool)
+    inputs = ImageInputs(crops, mask, ((1, 1),), torch.tensor([1, 2, 3]))
+    model(replace(text, media={"depth": inputs})).square().sum().backward()
+    assert all(p.grad is not None for p in parameters_of(model, "depth_encoder").values())
+    touched = {key for key, p in parameters_of(model, "lora.depth").items() if p.grad is not None}
+    assert touched == set(parameters_of(model, "lora.depth"))
+    assert all(p.grad is None for p in parameters_of(model, "lora.vision").values())
