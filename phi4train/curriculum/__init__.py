@@ -1,0 +1,7 @@
+"""The graph of stages: what is done, what is stale and why, what runs next.
+
+::
+
+    graph.py    order from the recipes' parents
+    run.py      runs what is missing or stale, parents first
+"""

@@ -1,0 +1,29 @@
+"""The order of stages, from who needs whom."""
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from phi4train.errors import ConfigError
+
+
+def order_stages(stages: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """`stages` with every parent before its children; otherwise in the order given.
+
+    Raises:
+        ConfigError: a parent is not among the stages, or stages need each other in a circle.
+    """
+    problems = [
+        f"a curriculum must hold the parents of its stages: `{stage}` needs `{parent}`; add it to `stages`"
+        for stage in stages
+        for parent in parents[stage]
+        if parent not in stages
+    ]
+    if problems:
+        raise ConfigError(problems)
+    try:
+        return list(TopologicalSorter({stage: parents[stage] for stage in stages}).static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise ConfigError(
+            f"stages may not need each other in a circle: {circle}; change one recipe's `parents`"
+        ) from error

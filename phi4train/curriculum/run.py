@@ -1,0 +1,40 @@
+"""Runs the stages of a curriculum that are missing or stale, parents first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from phi4train.config.schema import Config, Resume
+from phi4train.curriculum.graph import order_stages
+from phi4train.training.inputs import artifact_path, open_data, open_parents, stage_fingerprint
+from phi4train.training.stage import train_stage
+from phi4train.training.status import stage_status
+
+
+def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console: Console) -> list[Path]:
+    """Brings every stage up to date; returns their artifacts in the order of training.
+
+    Args:
+        stages: names of recipes.
+        load: the validated configuration of a stage.
+        console: where the reasons are printed.
+
+    Raises:
+        Phi4TrainError: a stage cannot be trained; those before it stay done.
+    """
+    configs = {stage: load(stage) for stage in stages}
+    order = order_stages(stages, {stage: configs[stage].parents for stage in stages})
+    console.print("curriculum: " + " → ".join(order))
+    return [_bring_up_to_date(configs[stage], console) for stage in order]
+
+
+def _bring_up_to_date(config: Config, console: Console) -> Path:
+    path = artifact_path(config, config.stage)
+    status = stage_status(config, path, stage_fingerprint(config, open_data(config)), open_parents(config))
+    if status.artifact is not None:
+        console.print(f"[bold]{config.stage}[/] is done: {path} ({status.artifact.lineage.identity[:12]})")
+        return path
+    console.print(f"[bold]{config.stage}[/] runs: {'; '.join(status.reasons)}")
+    return train_stage(replace(config, resume=Resume.overwrite) if status.is_stale else config, console)

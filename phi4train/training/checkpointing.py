@@ -1,0 +1,71 @@
+"""Saves and restores the full state of a run through `checkpoint.training_state`."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+
+from phi4train.checkpoint.training_state import TrainingState, capture_random_state, restore_random_state
+from phi4train.errors import CheckpointError, ResumeError
+from phi4train.model.components import load_state, state_of
+from phi4train.training.module import StageModule
+from phi4train.training.optimizer import load_optimizer_tensors, optimizer_tensors
+from phi4train.training.progress import Progress
+
+
+def capture_state(
+    module: StageModule, trainable: Collection[str], progress: Progress, inputs: Mapping[str, Any], step: int
+) -> TrainingState:
+    """The state after `step` steps; `inputs` are the fingerprints of data and parents it belongs to."""
+    return TrainingState(
+        step=step,
+        model={
+            f"{component}/{key}": tensor
+            for component in trainable
+            for key, tensor in state_of(module.model, component).items()
+        },
+        optimizer=optimizer_tensors(module.optimizer, module.named_trainable),
+        random=capture_random_state(),
+        progress={
+            "counters": progress.to_document(),
+            "bad_steps_in_a_row": module.num_bad_in_a_row,
+            "inputs": dict(inputs),
+        },
+    )
+
+
+def check_inputs(state: TrainingState, inputs: Mapping[str, Any]) -> None:
+    """Refuses a state that belongs to other data or parents.
+
+    Raises:
+        ResumeError: names what changed.
+    """
+    before = state.progress["inputs"]
+    changed = [key for key in sorted(before.keys() | inputs.keys()) if before.get(key) != inputs.get(key)]
+    if changed:
+        raise ResumeError(
+            f"a run goes on only with the data and parents it started from: {', '.join(changed)} changed. "
+            "Put them back, or start anew with resume=overwrite (the old run is set aside, not deleted)."
+        )
+
+
+def restore_state(module: StageModule, trainable: Collection[str], state: TrainingState) -> None:
+    """Puts a state back into model, optimizer and random generators.
+
+    Raises:
+        CheckpointError: its tensors do not fit this stage's model.
+    """
+    by_component: dict[str, dict[str, torch.Tensor]] = {component: {} for component in trainable}
+    for name, tensor in state.model.items():
+        component, key = name.split("/", 1)
+        if component not in by_component:
+            raise CheckpointError(
+                f"a checkpoint must hold this stage's trainable components only: found {component}. "
+                "Start anew with resume=overwrite."
+            )
+        by_component[component][key] = tensor
+    for component, tensors in by_component.items():
+        load_state(module.model, component, tensors)
+    load_optimizer_tensors(module.optimizer, module.named_trainable, state.optimizer)
+    module.num_bad_in_a_row = state.progress["bad_steps_in_a_row"]
+    restore_random_state(state.random)

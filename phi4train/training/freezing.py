@@ -1,0 +1,78 @@
+"""Freezing in plain sight, with a report before the stage and a proof after it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from phi4train.checkpoint.artifact import hash_tensors
+from phi4train.errors import FrozenParameterError
+from phi4train.model.components import installed_components, modules_of, parameters_of
+
+
+@dataclass(frozen=True)
+class ComponentState:
+    """One line of the freeze report."""
+
+    component: str
+    num_parameters: int
+    num_trainable: int
+    origin: str
+
+
+def freeze_all_but(model: nn.Module, trainable: Collection[str]) -> None:
+    """Leaves exactly the named components trainable, in train mode; all others are frozen, in eval mode."""
+    model.requires_grad_(False)
+    model.eval()
+    for component in trainable:
+        for parameter in parameters_of(model, component).values():
+            parameter.requires_grad_(True)
+        for module in modules_of(model, component):
+            module.train()
+
+
+def freeze_report(model: nn.Module, origins: Mapping[str, str]) -> list[ComponentState]:
+    """How many parameters of each installed component train, and where their values came from."""
+    report = []
+    for component in installed_components(model):
+        parameters = parameters_of(model, component).values()
+        report.append(
+            ComponentState(
+                component=component,
+                num_parameters=sum(p.numel() for p in parameters),
+                num_trainable=sum(p.numel() for p in parameters if p.requires_grad),
+                origin=origins[component],
+            )
+        )
+    return report
+
+
+def hash_frozen(model: nn.Module, trainable: Collection[str]) -> dict[str, str]:
+    """Sha256 of every parameter and buffer that must not move, by its name in the model.
+
+    Buffers count as frozen unless their module belongs to a trainable component.
+    """
+    moving = {id(p) for component in trainable for p in parameters_of(model, component).values()}
+    moving |= {
+        id(buffer)
+        for component in trainable
+        for module in modules_of(model, component)
+        for buffer in module.buffers()
+    }
+    tensors: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {name: hash_tensors({name: t}) for name, t in tensors.items() if id(t) not in moving}
+
+
+def assert_nothing_frozen_moved(before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Compares two results of `hash_frozen`.
+
+    Raises:
+        FrozenParameterError: a tensor changed, appeared or vanished; it names the first ten.
+    """
+    moved = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if moved:
+        raise FrozenParameterError(
+            "every tensor outside the stage's `trainable` components must be bit-identical after it: "
+            f"{len(moved)} moved ({', '.join(moved[:10])}). No artifact was written. "
+            "Find what writes to them, or add their component to `trainable`."
+        )

@@ -1,0 +1,110 @@
+"""What a stage starts from, found and opened: its parents' artifacts, its tokenizer, its data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phi4train.checkpoint.artifact import Artifact, open_artifact
+from phi4train.config.resources import resource_folder
+from phi4train.config.schema import Config
+from phi4train.data.images import ImageGeometry
+from phi4train.data.lengths import Limits
+from phi4train.data.loader import DataPlan, data_fingerprint
+from phi4train.data.manifest import load_manifest
+from phi4train.data.mixture import Mixture, open_mixture
+from phi4train.data.order import BatchSize
+from phi4train.data.tokenizer import Tokenizer, load_tokenizer
+from phi4train.errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True)
+class StageData:
+    """Data of one mixture, opened.
+
+    Args:
+        mixture: the shards' indexes.
+        tokenizer: turns text into ids.
+        limits: context, image size and the geometry of crops.
+        cache_dir: folder of cached remote shards.
+    """
+
+    mixture: Mixture
+    tokenizer: Tokenizer
+    limits: Limits
+    cache_dir: Path
+
+
+def run_path(config: Config, stage: str) -> Path:
+    """The run folder of a stage under this run's name."""
+    return Path(config.run.root) / stage / config.run.name
+
+
+def artifact_path(config: Config, stage: str) -> Path:
+    """Where a stage's artifact is: `run.parents.<stage>` when given, else in its run folder."""
+    given = config.run.parents.get(stage) if stage != config.stage else None
+    return Path(given) if given else run_path(config, stage) / "artifact"
+
+
+def open_parents(config: Config) -> dict[str, Artifact]:
+    """The artifacts of the recipe's parents, by stage.
+
+    Raises:
+        CheckpointError: one is missing; says which command makes it.
+    """
+    parents = {}
+    for stage in config.parents:
+        path = artifact_path(config, stage)
+        if not path.is_dir():
+            name = "" if config.run.name == config.scale else f" run.name={config.run.name}"
+            raise CheckpointError(
+                f"stage `{config.stage}` starts from the artifact of `{stage}`: {path} does not exist. "
+                f"Make it with `python -m phi4train stage={stage} scale={config.scale}{name}`, "
+                f"or point run.parents.{stage} at one."
+            )
+        parents[stage] = open_artifact(path, needed_by=f"stage `{config.stage}`")
+    return parents
+
+
+def open_data(config: Config, manifest_name: str | None = None) -> StageData:
+    """The recipe's mixture (or another one), with its tokenizer and image geometry.
+
+    Raises:
+        ManifestError: the manifest, a shard or an index is missing or stale.
+        ConfigError: the tokenizer does not fit the model.
+    """
+    data_root = Path(config.run.data_root)
+    tokenizer = load_tokenizer(config.tokenizer, data_root)
+    vocab_size = config.model.language_model.vocab_size
+    if tokenizer.vocab_size > vocab_size:
+        raise ConfigError(
+            f"model.language_model.vocab_size must hold the tokenizer: {config.tokenizer} has "
+            f"{tokenizer.vocab_size} tokens, the model {vocab_size}; set the model's to at least as many."
+        )
+    manifest = load_manifest(manifest_name or config.data.manifest, [resource_folder("data_manifests")])
+    cache_dir = data_root / ".cache"
+    vision = config.model.vision
+    return StageData(
+        mixture=open_mixture(manifest, data_root, cache_dir, tokenizer),
+        tokenizer=tokenizer,
+        limits=Limits(
+            context_tokens=config.data.context_tokens,
+            max_image_pixels=config.data.max_image_pixels,
+            geometry=ImageGeometry(vision.crop_size, vision.patch_size, config.data.max_crops),
+        ),
+        cache_dir=cache_dir,
+    )
+
+
+def data_plan(config: Config, data: StageData) -> DataPlan:
+    """The numbers of the recipe and the machine that decide the batches."""
+    return DataPlan(
+        batch_size=BatchSize(config.budget.global_batch_samples, config.budget.global_batch_tokens),
+        limits=data.limits,
+        pack_tokens=config.data.context_tokens,
+        micro_batch_tokens=config.hardware.micro_batch_tokens,
+        seed=config.seed,
+    )
+
+
+def stage_fingerprint(config: Config, data: StageData) -> str:
+    """Hash of all that decides which samples step k of the stage holds, but for the seed."""
+    return data_fingerprint(data.mixture, data_plan(config, data))

@@ -1,0 +1,85 @@
+"""AdamW over the trainable tensors, with state that is saved and loaded by tensor name."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from phi4train.errors import CheckpointError
+from phi4train.model.components import parameters_of
+
+STATE_KINDS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass(frozen=True)
+class AdamWSettings:
+    """AdamW (Loshchilov & Hutter, arXiv 1711.05101); weight decay applies to matrices only."""
+
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    lr_multipliers: Mapping[str, float] = field(default_factory=dict)
+    """Factor on the learning rate by component; 1 where absent."""
+
+
+def trainable_tensors(model: nn.Module, trainable: Collection[str]) -> dict[str, nn.Parameter]:
+    """The stage's trainable parameters as `<component>/<key>`."""
+    return {
+        f"{component}/{key}": parameter
+        for component in trainable
+        for key, parameter in parameters_of(model, component).items()
+    }
+
+
+def build_adamw(model: nn.Module, trainable: Collection[str], settings: AdamWSettings) -> torch.optim.AdamW:
+    """Fused AdamW; each group carries `lr_multiplier`, and its learning rate is set before every step."""
+    groups = []
+    for component in trainable:
+        parameters = list(parameters_of(model, component).values())
+        for weight_decay, members in (
+            (settings.weight_decay, [p for p in parameters if p.squeeze().ndim >= 2]),
+            (0.0, [p for p in parameters if p.squeeze().ndim < 2]),
+        ):
+            if members:
+                multiplier = settings.lr_multipliers.get(component, 1.0)
+                groups.append({"params": members, "weight_decay": weight_decay, "lr_multiplier": multiplier})
+    return torch.optim.AdamW(
+        groups, lr=0.0, betas=(settings.beta1, settings.beta2), eps=settings.eps, fused=True
+    )
+
+
+def optimizer_tensors(
+    optimizer: torch.optim.Optimizer, named: Mapping[str, nn.Parameter]
+) -> dict[str, Tensor]:
+    """State tensors as `<kind>/<component>/<key>`; a parameter that has not been stepped yet has none."""
+    return {
+        f"{kind}/{name}": optimizer.state[parameter][kind]
+        for name, parameter in named.items()
+        if parameter in optimizer.state
+        for kind in STATE_KINDS
+    }
+
+
+def load_optimizer_tensors(
+    optimizer: torch.optim.Optimizer, named: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
+) -> None:
+    """Restores what `optimizer_tensors` returned.
+
+    Raises:
+        CheckpointError: the names do not belong to this stage's trainable tensors.
+    """
+    unknown = {key.split("/", 1)[1] for key in tensors} - named.keys()
+    if unknown:
+        raise CheckpointError(
+            f"optimizer state must belong to this stage's trainable tensors: {sorted(unknown)[:5]} do not. "
+            "Start anew with resume=overwrite."
+        )
+    for name, parameter in named.items():
+        state = {kind: tensors[f"{kind}/{name}"] for kind in STATE_KINDS if f"{kind}/{name}" in tensors}
+        if state:
+            optimizer.state[parameter] = {
+                kind: tensor.clone() if kind == "step" else tensor.to(parameter.device)
+                for kind, tensor in state.items()
+            }

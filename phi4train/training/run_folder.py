@@ -1,0 +1,97 @@
+"""The folder of one run: what it holds, who may write to it, and how it is rewound for a resume."""
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from phi4train.errors import ResumeError
+
+
+class RunFolder:
+    """`runs/<stage>/<run name>/`, made if it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.jsonl"
+        self.skipped = path / "skipped.jsonl"
+        self.loss_plot = path / "loss.png"
+        self.checkpoints = path / "checkpoints"
+        self.artifact = path / "artifact"
+        path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for this process.
+
+        Raises:
+            ResumeError: another process is training in it.
+        """
+        with (self.path / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ResumeError(
+                    f"one process at a time may train in {self.path}, and another one does. "
+                    "Wait for it, or choose another run.name."
+                ) from None
+            yield
+
+    def is_used(self) -> bool:
+        """Whether an earlier run has left checkpoints or an artifact."""
+        return self.artifact.exists() or (self.checkpoints.is_dir() and any(self.checkpoints.iterdir()))
+
+    def set_aside(self) -> Path:
+        """Moves everything an earlier run left into `previous-<id>/` in the folder; nothing is deleted."""
+        aside = self.path / f"previous-{uuid.uuid4().hex[:8]}"
+        aside.mkdir()
+        for path in list(self.path.iterdir()):
+            if not path.name.startswith(("previous-", ".lock")):
+                path.rename(aside / path.name)
+        return aside
+
+    def read_config(self) -> dict[str, Any] | None:
+        """The configuration an earlier start wrote here."""
+        if not self.config.is_file():
+            return None
+        document = yaml.safe_load(self.config.read_text())
+        return document if isinstance(document, dict) else None
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Writes the resolved configuration, atomically."""
+        write_text_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False))
+
+    def rewind(self, step: int) -> None:
+        """Drops the lines of metrics.jsonl and skipped.jsonl that belong to steps from `step` on."""
+        for path in (self.metrics, self.skipped):
+            if path.is_file():
+                kept = [line for line in _complete_lines(path) if json.loads(line)["step"] < step]
+                write_text_atomically(path, "".join(line + "\n" for line in kept))
+
+
+def _complete_lines(path: Path) -> list[str]:
+    """Lines of a JSONL file; a last line that a kill cut short is left out."""
+    return path.read_text().split("\n")[:-1]
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Appends one JSON object to a JSONL file."""
+    with path.open("a") as stream:
+        stream.write(json.dumps(record) + "\n")
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Writes a small file under a temporary name, fsyncs it, and renames it to `path`."""
+    temporary = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    with temporary.open("w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.rename(path)

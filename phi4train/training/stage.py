@@ -1,0 +1,327 @@
+"""Runs one stage from its recipe: read `_train` from top to bottom."""
+
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from rich.console import Console
+
+from phi4train.checkpoint.artifact import Artifact, save_artifact
+from phi4train.checkpoint.assembly import assemble_model
+from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
+from phi4train.config.convert import config_to_dict
+from phi4train.config.fingerprint import science_differences
+from phi4train.config.schema import MACHINE_KEYS, Config, Device, HardwareConfig, Precision, Resume
+from phi4train.data.loader import build_loader
+from phi4train.errors import ResumeError, StageInterrupted
+from phi4train.model.components import set_activation_checkpointing, state_of
+from phi4train.training import callbacks
+from phi4train.training.checkpointing import capture_state, check_inputs, restore_state
+from phi4train.training.evaluation import evaluate_held_out
+from phi4train.training.freezing import (
+    assert_nothing_frozen_moved,
+    freeze_all_but,
+    freeze_report,
+    hash_frozen,
+)
+from phi4train.training.inputs import (
+    StageData,
+    data_plan,
+    open_data,
+    open_parents,
+    run_path,
+    stage_fingerprint,
+)
+from phi4train.training.loader_clock import LoaderClock
+from phi4train.training.loss_plot import draw_losses
+from phi4train.training.module import StageModule
+from phi4train.training.optimizer import AdamWSettings
+from phi4train.training.progress import Progress
+from phi4train.training.provenance import code_provenance
+from phi4train.training.report import print_budget, print_freeze_report, token_budget
+from phi4train.training.run_folder import RunFolder
+from phi4train.training.schedule import Schedule, lr_law
+from phi4train.training.status import stage_status
+from phi4train.training.wandb_sink import open_wandb
+
+LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "bf16-true"]] = {
+    Precision.fp32: "32-true",
+    Precision.bf16_mixed: "bf16-mixed",
+    Precision.bf16_true: "bf16-true",
+}
+
+
+def train_stage(config: Config, console: Console) -> Path:
+    """Trains a stage, or goes on with it; returns the folder of its artifact.
+
+    Raises:
+        Phi4TrainError: whatever the user can mend; nothing half-written is left behind.
+    """
+    folder = RunFolder(run_path(config, config.stage))
+    with folder.locked():
+        return _train(config, folder, console)
+
+
+def _train(config: Config, folder: RunFolder, console: Console) -> Path:
+    device = prepare_torch(config.hardware, config.seed)
+    parents = open_parents(config)
+    data = open_data(config)
+    fingerprint = stage_fingerprint(config, data)
+    inputs = {"data": fingerprint} | {f"parent {k}": p.lineage.identity for k, p in parents.items()}
+    status = stage_status(config, folder.artifact, fingerprint, parents)
+    if status.artifact is not None and config.resume is Resume.auto:
+        console.print(f"{config.stage} is done: {folder.artifact} ({status.artifact.lineage.identity[:12]})")
+        return folder.artifact
+    state = _decide_start(config, folder, console, stale_because=status.reasons if status.is_stale else ())
+    if state is not None:
+        check_inputs(state, inputs)
+    schedule = build_schedule(config)
+    print_budget(console, config, schedule)
+
+    model, origins = assemble_model(
+        config.model, parents, config.trainable, config.init, config.seed, config.data.routing.value
+    )
+    if config.hardware.precision is Precision.bf16_true:
+        model.to(torch.bfloat16)
+    freeze_all_but(model, config.trainable)
+    set_activation_checkpointing(model, _installed(config.hardware.activation_checkpointing, origins))
+    print_freeze_report(console, freeze_report(model, origins))
+    frozen_before = hash_frozen(model, config.trainable)
+    module = StageModule(
+        model=model,
+        trainable=config.trainable,
+        adamw=_adamw(config),
+        schedule=schedule,
+        gradient_clip_val=config.optimizer.gradient_clip_val,
+        max_bad_steps=config.safety.max_bad_steps,
+        start_step=state.step if state else 0,
+    )
+    progress = Progress.from_document(state.progress["counters"]) if state else Progress()
+    if state is not None:
+        restore_state(module, config.trainable, state)
+    folder.rewind(module.next_step)
+    folder.write_config(config_to_dict(config))
+
+    run = _Run(config, folder, console, data, module, progress, inputs, device)
+    if module.next_step < schedule.max_steps:
+        run.fit()
+    model.to("cpu")
+    results = run.evaluate(step=schedule.max_steps, max_samples=0)
+    assert_nothing_frozen_moved(frozen_before, hash_frozen(model, config.trainable))
+    artifact = save_artifact(
+        folder.artifact,
+        {component: state_of(model, component) for component in config.trainable},
+        stage=config.stage,
+        parents=parents,
+        recipe={k: v for k, v in config_to_dict(config).items() if k not in MACHINE_KEYS},
+        data_fingerprint=fingerprint,
+        code=code_provenance(),
+        results=results,
+    )
+    draw_losses(folder.metrics, folder.loss_plot, title=f"{config.stage} ({config.scale})")
+    _print_artifact(console, artifact, len(frozen_before))
+    return folder.artifact
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The parts of a run that fitting, saving and evaluating share."""
+
+    config: Config
+    folder: RunFolder
+    console: Console
+    data: StageData
+    module: StageModule
+    progress: Progress
+    inputs: dict[str, str]
+    device: torch.device
+
+    def fit(self) -> None:
+        """Trains from the module's next step to the last one, and saves the state after it.
+
+        Raises:
+            StageInterrupted: a signal asked for a stop; the state is saved.
+        """
+        config, max_steps = self.config, self.module.schedule.max_steps
+        loader = build_loader(
+            self.data.mixture,
+            self.data.tokenizer,
+            data_plan(config, self.data),
+            self.data.cache_dir,
+            start_step=self.module.next_step,
+            max_steps=max_steps,
+            num_workers=config.hardware.num_workers,
+        )
+        clock = LoaderClock(loader)
+        saver = callbacks.PeriodicSave(self.save, config.checkpoint.every_n_steps)
+        fit(self.module, clock, config.hardware, [*self._observers(clock), saver], self.folder.path)
+        if self.module.next_step < max_steps:
+            assert saver.stop_signal is not None
+            raise StageInterrupted(
+                f"{saver.stop_signal.name} came: the state after step {self.module.next_step} of {max_steps} "
+                f"is saved in {self.folder.checkpoints}. Start the same command again to go on."
+            )
+        if self.module.next_step not in self._checkpoints().steps():
+            self.save(max_steps)
+
+    def save(self, step: int) -> None:
+        """Publishes the state after `step` steps."""
+        self._checkpoints().save(
+            capture_state(self.module, self.config.trainable, self.progress, self.inputs, step)
+        )
+
+    def evaluate(self, step: int, max_samples: int) -> dict[str, float]:
+        """Measures on the recipe's held-out mixture, prints and logs it; empty when the recipe names none."""
+        return evaluate_held_out(
+            self.config, self.module.model, self.data, self.folder, self.console, step, max_samples
+        )
+
+    def _checkpoints(self) -> CheckpointFolder:
+        settings = self.config.checkpoint
+        return CheckpointFolder(self.folder.checkpoints, settings.keep_last_n, settings.keep_every_n)
+
+    def _observers(self, clock: LoaderClock) -> list[L.Callback]:
+        config, logger = self.config, self.config.logger
+        limits, every = config.data, config.evaluation
+        sinks = []
+        if logger.wandb_project is not None:
+            name = f"{config.stage}/{config.run.name}"
+            sinks.append(open_wandb(logger.wandb_project, name, config_to_dict(config)))
+        max_steps, start = self.module.schedule.max_steps, self.module.next_step
+        return [
+            callbacks.SampleGuard(
+                self.folder, self.progress, limits.max_bad_fraction, limits.max_bad_in_a_row
+            ),
+            callbacks.MetricsWriter(self.folder, self.progress, clock, logger.every_n_steps, sinks),
+            callbacks.ProgressBar(self.console, start, max_steps, logger.every_n_steps),
+            callbacks.PeriodicEvaluation(
+                lambda step: self.evaluate(step, every.max_samples), every.every_n_steps, max_steps
+            ),
+        ]
+
+
+def fit(
+    module: StageModule,
+    batches: LoaderClock,
+    hardware: HardwareConfig,
+    observers: Sequence[L.Callback],
+    folder: Path,
+) -> None:
+    """Lets Lightning run one optimizer step per StepBatch until the batches end."""
+    trainer = L.Trainer(
+        accelerator="gpu" if resolve_device(hardware.device).type == "cuda" else "cpu",
+        devices=1,
+        precision=LIGHTNING_PRECISION[hardware.precision],
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=list(observers),
+        plugins=[LightningEnvironment()],
+        default_root_dir=folder,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*module.* in eval mode.*")  # frozen parts belong there
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's own use of torch
+        trainer.fit(module, train_dataloaders=batches)
+
+
+def prepare_torch(hardware: HardwareConfig, seed: int) -> torch.device:
+    """Sets threads, seed and Lightning's verbosity for this process; returns the device to run on."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    if hardware.num_threads:
+        torch.set_num_threads(hardware.num_threads)
+    torch.manual_seed(seed)
+    return resolve_device(hardware.device)
+
+
+def resolve_device(device: Device) -> torch.device:
+    """The device that `hardware.device` means on this machine."""
+    if device is Device.auto:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device.name)
+
+
+def build_schedule(config: Config) -> Schedule:
+    """The learning rate by step; LR*(D) gives its peak when the recipe names the law."""
+    budget, optimizer, schedule = config.budget, config.optimizer, config.schedule
+    max_steps = budget.max_steps
+    if max_steps is None:
+        assert budget.tokens is not None and budget.global_batch_tokens is not None
+        max_steps = math.ceil(budget.tokens / budget.global_batch_tokens)
+    peak_lr = optimizer.lr
+    if optimizer.lr_law is not None:
+        law = optimizer.lr_law
+        peak_lr = lr_law(law.B, law.exponent, token_budget(config), law.unit_tokens)
+    assert peak_lr is not None
+    return Schedule(
+        peak_lr=peak_lr,
+        max_steps=max_steps,
+        kind=schedule.kind,
+        warmup_steps=schedule.warmup_steps or round(schedule.warmup_fraction * max_steps),
+        decay_fraction=schedule.decay_fraction,
+        min_lr_fraction=schedule.min_lr_fraction,
+    )
+
+
+def _decide_start(
+    config: Config, folder: RunFolder, console: Console, stale_because: Sequence[str]
+) -> TrainingState | None:
+    """The state to go on from; None: start anew in a clean folder. See `config.schema.Resume`."""
+    if not folder.is_used():
+        return None
+    if config.resume is Resume.overwrite:
+        console.print(f"starting anew; the old run is set aside in {folder.set_aside()}")
+        return None
+    if config.resume is Resume.never:
+        raise ResumeError(
+            f"with resume=never the run folder must be unused: {folder.path} holds an earlier run. "
+            "Choose another run.name, or resume=auto to go on, or resume=overwrite to set it aside."
+        )
+    differences = science_differences(folder.read_config() or {}, config_to_dict(config)) or stale_because
+    if differences:
+        listed = "\n  ".join(differences)
+        raise ResumeError(
+            f"a run goes on only with the settings it started with; in {folder.path} they differ:\n"
+            f"  {listed}\n"
+            "Put them back, choose another run.name, or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)."
+        )
+    checkpoints = CheckpointFolder(folder.checkpoints, config.checkpoint.keep_last_n, 0)
+    newest, passed_over = checkpoints.newest_complete()
+    for line in passed_over:
+        console.print(f"[yellow]{line}[/]")
+    if newest is None:
+        return None
+    console.print(f"resuming from {newest}")
+    return load_training_state(newest)
+
+
+def _installed(components: Sequence[str], origins: dict[str, str]) -> list[str]:
+    """The components that this stage's model has; hardware presets may name more."""
+    return [name for name in components if name in origins]
+
+
+def _adamw(config: Config) -> AdamWSettings:
+    settings = config.optimizer
+    return AdamWSettings(
+        settings.beta1, settings.beta2, settings.eps, settings.weight_decay, settings.lr_multipliers
+    )
+
+
+def _print_artifact(console: Console, artifact: Artifact, num_frozen: int) -> None:
+    held = ", ".join(artifact.lineage.components)
+    console.print(
+        f"{num_frozen} frozen tensors are bit-identical. Artifact {artifact.path} "
+        f"({artifact.lineage.identity[:12]}) holds {held}."
+    )

@@ -1,0 +1,22 @@
+import pytest
+
+from phi4train.curriculum.graph import order_stages
+from phi4train.errors import ConfigError
+
+PARENTS = {"sft": ["lm"], "lm": [], "vision": ["sft"], "audio": ["sft"], "joint": ["vision", "audio"]}
+
+
+def test_parents_come_before_their_children() -> None:
+    order = order_stages(list(PARENTS), PARENTS)
+    assert sorted(order) == sorted(PARENTS)
+    assert all(order.index(p) < order.index(stage) for stage, parents in PARENTS.items() for p in parents)
+
+
+def test_a_missing_parent_is_named() -> None:
+    with pytest.raises(ConfigError, match="`vision` needs `sft`"):
+        order_stages(["vision"], PARENTS)
+
+
+def test_a_circle_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"in a circle: .*a.*b"):
+        order_stages(["a", "b"], {"a": ["b"], "b": ["a"]})

@@ -1,0 +1,35 @@
+from collections.abc import Callable
+
+import pytest
+from tiny_training import SHAPE, detach_from_trainer
+
+from phi4train.config.schema import ScheduleKind
+from phi4train.model.components import build_model
+from phi4train.model.phi4 import Phi4Model
+from phi4train.training.freezing import freeze_all_but
+from phi4train.training.module import StageModule
+from phi4train.training.optimizer import AdamWSettings
+from phi4train.training.schedule import Schedule
+
+
+@pytest.fixture
+def make_module() -> Callable[..., StageModule]:
+    """Builds a module on a tiny fresh model, outside of a Trainer."""
+
+    def make(
+        components: tuple[str, ...] = ("language_model",),
+        trainable: tuple[str, ...] = ("language_model",),
+        max_bad_steps: int = 3,
+        clip: float = 1.0,
+        weight_decay: float = 0.1,
+    ) -> StageModule:
+        model: Phi4Model = build_model(SHAPE, components, seed=0)
+        freeze_all_but(model, trainable)
+        schedule = Schedule(1e-2, 20, ScheduleKind.cosine, 2, 0.1, 0.0)
+        module = StageModule(
+            model, trainable, AdamWSettings(weight_decay=weight_decay), schedule, clip, max_bad_steps, 0
+        )
+        detach_from_trainer(module)
+        return module
+
+    return make

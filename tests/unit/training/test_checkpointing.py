@@ -1,0 +1,59 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_training import step, text_batch
+
+from phi4train.checkpoint.training_state import CheckpointFolder, load_training_state
+from phi4train.errors import CheckpointError, ResumeError
+from phi4train.training.checkpointing import capture_state, check_inputs, restore_state
+from phi4train.training.module import StageModule
+from phi4train.training.progress import Progress
+
+LM = ("language_model",)
+MakeModule = Callable[..., StageModule]
+
+
+def test_a_restored_module_goes_on_to_the_last_bit(make_module: MakeModule, tmp_path: Path) -> None:
+    batches = [text_batch((9, 5, 7), seed=n) for n in range(6)]
+    straight = make_module()
+    for number, batch in enumerate(batches):
+        straight.training_step(step(batch, number=number), 0)
+
+    first = make_module()
+    for number, batch in enumerate(batches[:3]):
+        first.training_step(step(batch, number=number), 0)
+    folder = CheckpointFolder(tmp_path, keep_last_n=1, keep_every_n=0)
+    saved = folder.save(capture_state(first, LM, Progress(samples=9), {"data": "d"}, step=3))
+
+    state = load_training_state(saved)
+    second = make_module()
+    restore_state(second, LM, state)
+    second.next_step = state.step
+    for number, batch in enumerate(batches[3:], start=3):
+        second.training_step(step(batch, number=number), 0)
+    assert straight.result == second.result
+    for name, parameter in straight.named_trainable.items():
+        assert torch.equal(parameter, second.named_trainable[name]), name
+    assert Progress.from_document(state.progress["counters"]).samples == 9
+
+
+def test_other_data_or_parents_are_refused(make_module: MakeModule) -> None:
+    state = capture_state(make_module(), LM, Progress(), {"data": "a", "parent lm": "b"}, step=0)
+    check_inputs(state, {"data": "a", "parent lm": "b"})
+    with pytest.raises(ResumeError, match=r"data changed.*resume=overwrite"):
+        check_inputs(state, {"data": "x", "parent lm": "b"})
+
+
+def test_a_state_of_other_components_is_refused(make_module: MakeModule) -> None:
+    state = capture_state(make_module(), LM, Progress(), {}, step=0)
+    other = make_module(("language_model", "lora.vision"), ("lora.vision",))
+    with pytest.raises(CheckpointError, match="trainable components only: found language_model"):
+        restore_state(other, ("lora.vision",), state)
+
+
+def test_a_checkpoint_holds_no_frozen_tensor(make_module: MakeModule) -> None:
+    module = make_module(("language_model", "lora.vision"), ("lora.vision",))
+    state = capture_state(module, ("lora.vision",), Progress(), {}, step=0)
+    assert state.model and all(name.startswith("lora.vision/") for name in state.model)
