@@ -258,7 +258,7 @@ def _open_header(data: bytes) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation (1 is upright) without decoding pixels; Pillow applies that of a TIFF itself."""
     exif_bytes = image.info.get("exif")
-    if not exif_bytes or image.format == "TIFF":
+    if not exif_bytes:
         return 1
     exif = Image.Exif()
     try:

@@ -141,11 +141,13 @@ def test_init_fills_every_parameter_from_its_generator_alone(with_unused_parts: 
     for seed in (3, 3, 4):
         with torch.device("meta"):
             encoder = VisionEncoder(SHAPE, with_unused_parts)
-        init_vision_encoder(encoder, torch.Generator().manual_seed(seed))  # leaves meta tensors alone
+        generator = torch.Generator().manual_seed(seed)
+        init_vision_encoder(encoder, generator)  # a no-op on meta
+        assert torch.equal(generator.get_state(), torch.Generator().manual_seed(seed).get_state())
         encoder.to_empty(device="cpu")
         for parameter in encoder.parameters():
             parameter.detach().fill_(torch.nan)
-        init_vision_encoder(encoder, torch.Generator().manual_seed(seed))
+        init_vision_encoder(encoder, generator)
         encoders.append(encoder)
     assert torch.equal(torch.random.get_rng_state(), global_state)
     first, again, other = (encoder.state_dict() for encoder in encoders)

@@ -106,11 +106,13 @@ def test_init_fills_every_parameter_from_its_generator_alone() -> None:
     for seed in (3, 3, 4):
         with torch.device("meta"):
             projector = VisionProjector(SHAPE, output_dim=5)
-        init_vision_projector(projector, torch.Generator().manual_seed(seed))  # leaves meta tensors alone
+        generator = torch.Generator().manual_seed(seed)
+        init_vision_projector(projector, generator)  # a no-op on meta
+        assert torch.equal(generator.get_state(), torch.Generator().manual_seed(seed).get_state())
         projector.to_empty(device="cpu")
         for parameter in projector.parameters():
             parameter.detach().fill_(torch.nan)
-        init_vision_projector(projector, torch.Generator().manual_seed(seed))
+        init_vision_projector(projector, generator)
         states.append(projector.state_dict())
     assert torch.equal(torch.random.get_rng_state(), global_state)
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
