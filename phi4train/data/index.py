@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from phi4train.data.manifest import is_url
 from phi4train.data.prompts import CHAT_TEMPLATE_VERSION
-from phi4train.data.shards import sync_folder, write_atomically
+from phi4train.data.shards import ByteSource, sync_folder, write_atomically
 from phi4train.errors import ManifestError
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 SAMPLE_DTYPE = np.dtype(
     [
@@ -57,12 +57,15 @@ MEDIA_KIND_NAMES = ("image", "audio")
 
 Rows = NDArray[Any]
 
+_PROBE_BYTES = 4096
+
 
 @dataclass(frozen=True)
 class IndexSummary:
     """What `index.json` says about a shard.
 
     Args:
+        shard_probe: sha256 of three short spans, which a run can afford to compare at its start.
         tasks: names behind the `task` column.
         causes: why samples are unusable, behind the `cause` column.
         unused_members: media members that no record mentions.
@@ -71,6 +74,7 @@ class IndexSummary:
     version: int
     shard_bytes: int
     shard_sha256: str
+    shard_probe: str
     tokenizer_fingerprint: str
     chat_template_version: int
     num_samples: int
@@ -193,13 +197,26 @@ def write_index(folder: Path, summary: IndexSummary, samples: Rows, media: Rows,
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def load_index(
-    location: str, name: str, folder: Path, tokenizer_fingerprint: str, shard_bytes: int, arrays: MappedArrays
-) -> ShardIndex:
-    """The index of a shard, checked against the shard's size, the tokenizer and the chat template.
+def probe_shard(source: ByteSource, location: str) -> str:
+    """sha256 of the first, middle and last bytes of a shard: cheap, and sees most changes."""
+    total = source.size(location)
+    span = min(_PROBE_BYTES, total)
+    spots = (0, (total - span) // 2, total - span)
+    content = b"".join(source.read(location, offset, span) for offset in spots)
+    return hashlib.sha256(content).hexdigest()
 
-    Args:
-        shard_bytes: size of the shard as it is now.
+
+def load_index(
+    location: str,
+    name: str,
+    folder: Path,
+    tokenizer_fingerprint: str,
+    source: ByteSource,
+    arrays: MappedArrays,
+) -> ShardIndex:
+    """The index of a shard, checked against the shard, the tokenizer and the chat template.
+
+    A local shard is compared by size and a probe of its bytes, a remote one by its size.
 
     Raises:
         ManifestError: there is no index, or it belongs to another shard, tokenizer or template.
@@ -207,7 +224,8 @@ def load_index(
     summary = _read_summary(name, folder)
     required = {
         "version": INDEX_VERSION,
-        "shard_bytes": shard_bytes,
+        "shard_bytes": source.size(location),
+        "shard_probe": summary.shard_probe if is_url(location) else probe_shard(source, location),
         "tokenizer_fingerprint": tokenizer_fingerprint,
         "chat_template_version": CHAT_TEMPLATE_VERSION,
     }

@@ -18,6 +18,7 @@ from phi4train.data.index import (
     SAMPLE_DTYPE,
     IndexSummary,
     index_folder,
+    probe_shard,
     write_index,
 )
 from phi4train.data.prompts import CHAT_TEMPLATE_VERSION, encode_sample
@@ -225,6 +226,10 @@ class _ForwardReader:
         """Of everything read."""
         return self._hash.hexdigest()
 
+    def probe(self) -> str:
+        """What a run will compare the shard with."""
+        return probe_shard(self._source, self._location)
+
     def _fetch(self) -> bytes:
         content = self._source.read(
             self._location, self._fetched, min(_READ_BYTES, self.size - self._fetched)
@@ -291,6 +296,7 @@ class _Tables:
             version=INDEX_VERSION,
             shard_bytes=reader.size,
             shard_sha256=reader.sha256(),
+            shard_probe=reader.probe(),
             tokenizer_fingerprint=self._tokenizer.fingerprint,
             chat_template_version=CHAT_TEMPLATE_VERSION,
             num_samples=len(self._samples),

@@ -88,9 +88,7 @@ def index_manifest(
             try:
                 if rebuild:
                     raise ManifestError("asked to rebuild")
-                load_index(
-                    ref.location, ref.name, folder, tokenizer.fingerprint, source.size(ref.location), arrays
-                )
+                load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, arrays)
             except ManifestError:
                 build_index(ref.location, ref.name, tokenizer, source, cache_dir)
                 done.append(ref.name)
@@ -98,7 +96,7 @@ def index_manifest(
 
 
 def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer: Tokenizer) -> Mixture:
-    """The indexes of a manifest's shards, checked by size, not by content (`data check` does that).
+    """The indexes of a manifest's shards, compared with them by size and a probe (`data check` compares all).
 
     Raises:
         ManifestError: a shard or an index is missing or stale, or a source has no samples.
@@ -111,9 +109,9 @@ def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer
         indexes = []
         for ref in expand_shards(part, manifest, data_root):
             try:
-                folder, size = index_folder(ref.location, cache_dir), source.size(ref.location)
+                folder = index_folder(ref.location, cache_dir)
                 indexes.append(
-                    load_index(ref.location, ref.name, folder, tokenizer.fingerprint, size, arrays)
+                    load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, arrays)
                 )
             except ManifestError as error:
                 problems.append(str(error))

@@ -7,8 +7,8 @@ Steps come in blocks of `BLOCK_STEPS`. Every block takes the same number of samp
     epoch: shards in a keyed order; samples permuted inside windows of `WINDOW_SHARDS` shards
     block: the quotas of all sources, shuffled; long texts cut into pieces; packed; packs dealt to steps
 
-A sample that cannot be used leaves a hole, reported with its cause: it never moves another sample to
-another step.
+A sample that the index or the limits rule out is planned around and reported as a hole with its cause;
+one that turns out to be broken when it is decoded leaves its place empty and moves no other sample.
 """
 
 from collections import OrderedDict

@@ -33,9 +33,8 @@ def build(tmp_path: Path, tokenizer: Tokenizer) -> Callable[[Path], IndexSummary
 def load(tmp_path: Path, tokenizer: Tokenizer) -> Callable[[Path], ShardIndex]:
     def loaded(path: Path) -> ShardIndex:
         folder = index_folder(str(path), tmp_path)
-        return load_index(
-            str(path), path.name, folder, tokenizer.fingerprint, path.stat().st_size, MappedArrays()
-        )
+        source = ShardSource(tmp_path)
+        return load_index(str(path), path.name, folder, tokenizer.fingerprint, source, MappedArrays())
 
     return loaded
 
@@ -205,7 +204,7 @@ def test_the_summary_holds_the_shards_checksum(tmp_path: Path, build: Any) -> No
 
 
 def test_a_stale_index_is_refused_with_the_command_that_mends_it(
-    tmp_path: Path, build: Any, load: Any, tokenizer: Tokenizer
+    tmp_path: Path, build: Any, load: Any
 ) -> None:
     write_texts(tmp_path, 9)
     path = tmp_path / "text-000000.tar"
@@ -215,11 +214,16 @@ def test_a_stale_index_is_refused_with_the_command_that_mends_it(
     load(path)
     folder = index_folder(str(path), tmp_path)
     other = train_bpe(["x y z"], 384, tmp_path / "t.json")
-    size = path.stat().st_size
     with pytest.raises(ManifestError, match="tokenizer_fingerprint"):
-        load_index(str(path), path.name, folder, other.fingerprint, size, MappedArrays())
+        load_index(str(path), path.name, folder, other.fingerprint, ShardSource(tmp_path), MappedArrays())
+    content = path.read_bytes()
+    path.write_bytes(content + bytes(512))
     with pytest.raises(ManifestError, match="shard_bytes"):
-        load_index(str(path), path.name, folder, tokenizer.fingerprint, size - 512, MappedArrays())
+        load(path)
+    path.write_bytes(content[:600] + b"?" + content[601:])
+    with pytest.raises(ManifestError, match="shard_probe"):
+        load(path)
+    path.write_bytes(content)
     (folder / "index.json").write_text("{")
     with pytest.raises(ManifestError, match="must be readable"):
         load(path)
