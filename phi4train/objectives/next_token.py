@@ -15,8 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from phi4train.batch import IGNORE_INDEX
 
-CHUNK_LOGITS = 2**24
-"""Logits held at once (64 MB in float32)."""
+CHUNK_LOGITS = 2**25
+"""Logits held at once (128 MB in float32); smaller chunks pass over the head's gradient too often."""
 
 
 def linear_cross_entropy(
@@ -25,7 +25,7 @@ def linear_cross_entropy(
     """The summed cross-entropy of `hidden_ND @ weight_VD.T` against the labels, and the loss of each target.
 
     Only what needs a gradient gets one: a frozen head costs a third less, under `no_grad` there is none.
-    The products run in autocast's dtype if it is on, else in the inputs'; softmax and losses are float32.
+    Products run in autocast's dtype if it is on, else in the inputs'; softmax and losses in float32 or wider.
 
     Args:
         hidden_ND: rows, any float dtype.
@@ -91,31 +91,40 @@ def _loss_and_gradients(
     hidden_MD: Tensor, weight_VD: Tensor, labels_M: Tensor, rows: int, wants: tuple[bool, bool]
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Losses, and the gradients of their sum with respect to the hidden rows and the head, where wanted."""
-    losses_M = torch.empty(len(labels_M), dtype=torch.float32, device=hidden_MD.device)
+    wide = torch.promote_types(hidden_MD.dtype, torch.float32)
+    losses_M = torch.empty(len(labels_M), dtype=wide, device=hidden_MD.device)
     grad_MD = torch.empty_like(hidden_MD) if wants[0] else None
-    grad_VD = torch.zeros_like(weight_VD, dtype=torch.float32) if wants[1] else None
+    grad_VD = torch.zeros_like(weight_VD, dtype=wide) if wants[1] else None
     for start in range(0, len(labels_M), rows):
         chunk = slice(start, start + rows)
-        hidden_CD, labels_C1 = hidden_MD[chunk], labels_M[chunk, None]
-        logits_CV = (hidden_CD @ weight_VD.T).float()
-        largest_C1 = logits_CV.amax(dim=1, keepdim=True)
-        label_logits_C1 = logits_CV.gather(1, labels_C1) - largest_C1
-        exp_CV = logits_CV.sub_(largest_C1).exp_()
-        sum_C1 = exp_CV.sum(dim=1, keepdim=True)
-        losses_M[chunk] = (sum_C1.log() - label_logits_C1).squeeze(1)
-        if grad_MD is None and grad_VD is None:
-            continue
-        grad_CV = exp_CV.div_(sum_C1).scatter_add_(1, labels_C1, -torch.ones_like(sum_C1))
-        grad_CV = grad_CV.to(weight_VD.dtype)
-        if grad_MD is not None:
-            torch.mm(grad_CV, weight_VD, out=grad_MD[chunk])
-        if grad_VD is not None:
-            _add_product(grad_VD, grad_CV.T, hidden_CD)
+        grad_CD = None if grad_MD is None else grad_MD[chunk]
+        losses_M[chunk] = _visit_chunk(hidden_MD[chunk], weight_VD, labels_M[chunk, None], grad_CD, grad_VD)
     return losses_M, grad_MD, grad_VD
 
 
+def _visit_chunk(
+    hidden_CD: Tensor, weight_VD: Tensor, labels_C1: Tensor, grad_CD: Tensor | None, grad_VD: Tensor | None
+) -> Tensor:
+    """Losses of a chunk (C,); writes its rows' gradient and adds to the head's, where they are given."""
+    wide = torch.promote_types(hidden_CD.dtype, torch.float32)
+    logits_CV = (hidden_CD @ weight_VD.T).to(wide)
+    largest_C1 = logits_CV.amax(dim=1, keepdim=True)
+    label_logits_C1 = logits_CV.gather(1, labels_C1) - largest_C1
+    exp_CV = logits_CV.sub_(largest_C1).exp_()
+    sum_C1 = exp_CV.sum(dim=1, keepdim=True)
+    losses_C = (sum_C1.log() - label_logits_C1).squeeze(1)
+    if grad_CD is None and grad_VD is None:
+        return losses_C
+    grad_CV = exp_CV.div_(sum_C1).scatter_add_(1, labels_C1, -torch.ones_like(sum_C1)).to(weight_VD.dtype)
+    if grad_CD is not None:
+        torch.mm(grad_CV, weight_VD, out=grad_CD)
+    if grad_VD is not None:
+        _add_product(grad_VD, grad_CV.T, hidden_CD)
+    return losses_C
+
+
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Adds `left @ right` to the float32 `total`, in place."""
+    """Adds `left @ right` to `total`, which may be of a wider dtype, in place."""
     if left.dtype == total.dtype:
         total.addmm_(left, right)
     else:
