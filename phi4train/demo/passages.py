@@ -65,12 +65,17 @@ def documented_names() -> Iterator[tuple[str, str]]:
     for module_name in DOCUMENTED_MODULES:
         module = importlib.import_module(module_name)
         for name, member in _members(module_name, module):
-            written = getattr(member, "__doc__", None)  # a descriptor where a class defines __doc__ itself
+            written = _own_docstring(member)
             docstring = inspect.cleandoc(written) if isinstance(written, str) else ""
-            # Inherited texts would repeat; addresses of defaults differ from run to run.
+            # The same text would be read twice under two names; addresses differ from run to run.
             if len(docstring) >= 40 and docstring not in seen and " at 0x" not in docstring:
                 seen.add(docstring)
                 yield name, docstring
+
+
+def _own_docstring(member: object) -> object:
+    """A class's own docstring, not its base's (some are descriptors, or warn when asked); else `__doc__`."""
+    return vars(member).get("__doc__") if inspect.isclass(member) else getattr(member, "__doc__", None)
 
 
 def _members(module_name: str, module: object) -> Iterator[tuple[str, object]]:

@@ -14,15 +14,17 @@ PHOTO_SIZE = (160, 107)
 _ZOOM = 0.85
 """Smallest share of a side that a training variant shows."""
 
+_DESCRIBE = "Describe the photo."
+
 _SUBJECTS = {
     "china": (
-        Turn("photo", "Describe the photo.", "A Chinese tower with curved roofs above a misty lake."),
+        Turn("photo", _DESCRIBE, "A Chinese tower with curved roofs above a misty lake."),
         Turn("photo", "What is in the photo?", "a tower"),
         Turn("photo", "Is this a flower or a building?", "a building"),
         Turn("photo", "Is there a flower?", "no"),
     ),
     "flower": (
-        Turn("photo", "Describe the photo.", "An orange flower in front of dark green leaves."),
+        Turn("photo", _DESCRIBE, "An orange flower in front of dark green leaves."),
         Turn("photo", "What is in the photo?", "a flower"),
         Turn("photo", "Is this a flower or a building?", "a flower"),
         Turn("photo", "Is there a flower?", "yes"),
@@ -49,7 +51,8 @@ def photo_questions() -> Iterator[DemoSample]:
     """Every question about both whole photographs: views that training does not show."""
     for name, photo in sorted(_load_photos().items()):
         for turn in _SUBJECTS[name]:
-            yield dialogue([turn], "photo", image=_png(photo.resize(PHOTO_SIZE)))
+            is_measured = turn.question != _DESCRIBE
+            yield dialogue([turn], "photo", image=_png(photo.resize(PHOTO_SIZE)), is_measured=is_measured)
 
 
 def _load_photos() -> dict[str, Image.Image]:

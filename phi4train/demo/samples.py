@@ -26,12 +26,19 @@ class Turn:
     answer: str
 
 
-def dialogue(turns: Sequence[Turn], task: str, context: str = "", image: bytes | None = None) -> DemoSample:
+def dialogue(
+    turns: Sequence[Turn],
+    task: str,
+    context: str = "",
+    image: bytes | None = None,
+    is_measured: bool = False,
+) -> DemoSample:
     """A sample of user and assistant turns.
 
     Args:
         context: text that stands before the first question.
         image: PNG that stands before the first question.
+        is_measured: the last answer is short and the only right one, so that exact match can judge it.
     """
     messages: list[dict[str, Any]] = []
     for turn in turns:
@@ -47,8 +54,8 @@ def dialogue(turns: Sequence[Turn], task: str, context: str = "", image: bytes |
         ]
     )
     record = {"messages": messages, "task": task}
-    if len(turns) == 1:
-        record["answers"] = [turns[0].answer]
+    if is_measured:
+        record["answers"] = [turns[-1].answer]
     return DemoSample(record, {} if image is None else {IMAGE_MEMBER: image})
 
 

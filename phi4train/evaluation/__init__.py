@@ -1,0 +1,10 @@
+"""Held-out evaluation: plain functions over a model and a mixture, used while training and afterwards.
+
+::
+
+    run.py  evaluate(model, held_out, ...) ──> report.EvaluationReport ──> metrics, JSON, table.py
+      |-- perplexity.py     loss per target token, by task ── ngrams.py  unigram and bigram baselines
+      |-- answers.py        generated answers to prompts ──── exact_match.py  accuracy by task
+      |-- model_state.py    eval mode, no gradients, RNG put back
+    show.py  prints some answers beside small pictures (thumbnail.py), for people
+"""

@@ -1,0 +1,77 @@
+"""The model's own answers to held-out prompts."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from phi4train.batch import Batch, ImageInputs
+from phi4train.data.evaluation_batches import EvaluationBatch
+from phi4train.data.records import Sample, TextPart
+from phi4train.data.tokenizer import Tokenizer
+from phi4train.evaluation.exact_match import is_match
+from phi4train.model.generation import generate
+from phi4train.model.phi4 import Phi4Model
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said to a prompt.
+
+    Args:
+        view: global view of the sample's first image, normalised pixels (3, S, S); None without an image.
+    """
+
+    sample: Sample
+    text: str
+    view: Tensor | None
+
+    @property
+    def question(self) -> str:
+        """Text of the last user turn."""
+        turn = next(turn for turn in reversed(self.sample.messages) if turn.role == "user")
+        return "".join(part.text for part in turn.parts if isinstance(part, TextPart))
+
+    @property
+    def is_correct(self) -> bool:
+        """Whether it is one of the sample's accepted answers."""
+        return is_match(self.text, self.sample.answers)
+
+
+def answer_prompts(
+    model: Phi4Model, batches: Iterable[EvaluationBatch], tokenizer: Tokenizer, max_new_tokens: int
+) -> Iterator[Answer]:
+    """Greedy answers to the samples that have accepted answers; batches without any are passed over.
+
+    Call it in evaluation mode (`model_state.evaluation_mode`).
+
+    Args:
+        batches: prompts, as `evaluation_batches(..., as_prompts=True)` yields them.
+    """
+    device = model.head_weight.device
+    stop_ids = {tokenizer.end_token_id, tokenizer.eos_token_id}
+    for batch in batches:
+        if not any(sample.answers for sample in batch.samples):
+            continue
+        generated = generate(model, batch.batch.to(device), max_new_tokens, stop_ids)
+        views = _first_views(batch.batch, batch.samples)
+        for sample, ids, view in zip(batch.samples, generated, views, strict=True):
+            if sample.answers:
+                yield Answer(sample, tokenizer.decode(ids), view)
+
+
+def _first_views(batch: Batch, samples: tuple[Sample, ...]) -> list[Tensor | None]:
+    """Global view of the first image of each sample, or None."""
+    images = batch.media.get("image")
+    if not isinstance(images, ImageInputs):
+        return [None] * len(samples)
+    starts = [0]
+    for rows, columns in images.grids:
+        starts.append(starts[-1] + 1 + rows * columns)
+    views: list[Tensor | None] = []
+    image = 0
+    for sample in samples:
+        num_images = sum(part.kind == "image" for part in sample.media)
+        views.append(images.crops_C3SS[starts[image]] if num_images else None)
+        image += num_images
+    return views

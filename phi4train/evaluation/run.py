@@ -1,0 +1,111 @@
+"""Evaluates a model on a held-out mixture, while it trains or afterwards."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from phi4train.batch import Batch
+from phi4train.data.evaluation_batches import EvaluationBatch, evaluation_batches
+from phi4train.data.index import RECORD_SHAPES
+from phi4train.data.lengths import Limits
+from phi4train.data.loader import SkippedSample
+from phi4train.data.mixture import Mixture
+from phi4train.data.tokenizer import Tokenizer
+from phi4train.evaluation.answers import Answer, answer_prompts
+from phi4train.evaluation.exact_match import accuracies
+from phi4train.evaluation.model_state import evaluation_mode
+from phi4train.evaluation.ngrams import NGrams, fit_ngrams
+from phi4train.evaluation.perplexity import measure_perplexity
+from phi4train.evaluation.report import EvaluationReport
+from phi4train.model.phi4 import Phi4Model
+
+_NO_PROMPT = "no_prompt"
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """A mixture, and how its samples become batches.
+
+    Args:
+        max_batch_tokens: most tokens of a batch.
+        max_samples: samples of each source; None means all.
+    """
+
+    mixture: Mixture
+    tokenizer: Tokenizer
+    limits: Limits
+    cache_dir: Path
+    max_batch_tokens: int
+    max_samples: int | None = None
+
+    def batches(self, as_prompts: bool = False) -> Iterator[EvaluationBatch]:
+        """See `evaluation_batches`."""
+        return evaluation_batches(
+            self.mixture,
+            self.tokenizer,
+            self.limits,
+            self.cache_dir,
+            self.max_batch_tokens,
+            self.max_samples,
+            as_prompts,
+        )
+
+
+def evaluate(
+    model: Phi4Model, held_out: EvaluationData, max_new_tokens: int, ngrams: NGrams | None = None
+) -> EvaluationReport:
+    """Perplexity of all targets, and exact match of the samples that have accepted answers.
+
+    The model's modes and torch's random numbers are left as they were.
+
+    Args:
+        max_new_tokens: longest generated answer.
+        ngrams: baselines, from `fit_baselines` on the training mixture.
+    """
+    skipped: dict[str, SkippedSample] = {}
+    with evaluation_mode(model):
+        batches = _only_batches(_noting(held_out.batches(), skipped))
+        perplexities = measure_perplexity(model, batches, ngrams)
+        answers = _answers(model, held_out, max_new_tokens, skipped)
+        outcomes = [(answer.sample.task, answer.is_correct) for answer in answers]
+    return EvaluationReport(tuple(perplexities), tuple(accuracies(outcomes)), tuple(skipped.values()))
+
+
+def collect_answers(model: Phi4Model, held_out: EvaluationData, max_new_tokens: int) -> list[Answer]:
+    """The model's answers to the samples that have accepted answers, for `show.show_answers`."""
+    with evaluation_mode(model):
+        return list(_answers(model, held_out, max_new_tokens, {}))
+
+
+def fit_baselines(training: EvaluationData) -> NGrams:
+    """Unigram and bigram counts of the training mixture's targets."""
+    return fit_ngrams(_only_batches(training.batches()), training.tokenizer.vocab_size)
+
+
+def _answers(
+    model: Phi4Model, held_out: EvaluationData, max_new_tokens: int, skipped: dict[str, SkippedSample]
+) -> Iterator[Answer]:
+    if not _has_dialogues(held_out.mixture):
+        return
+    prompts = _noting(held_out.batches(as_prompts=True), skipped)
+    yield from answer_prompts(model, prompts, held_out.tokenizer, max_new_tokens)
+
+
+def _only_batches(batches: Iterable[EvaluationBatch]) -> Iterator[Batch]:
+    return (batch.batch for batch in batches)
+
+
+def _noting(
+    batches: Iterable[EvaluationBatch], skipped: dict[str, SkippedSample]
+) -> Iterator[EvaluationBatch]:
+    """The batches; their skipped samples are added to `skipped` by key. A text has no prompt by nature."""
+    for batch in batches:
+        skipped.update({one.key: one for one in batch.skipped if one.cause != _NO_PROMPT})
+        yield batch
+
+
+def _has_dialogues(mixture: Mixture) -> bool:
+    messages = RECORD_SHAPES.index("messages")
+    return any(
+        (table.samples["shape"] == messages).any() for part in mixture.sources for table in part.tables
+    )

@@ -1,0 +1,27 @@
+"""Prints some of a model's answers for people to look at."""
+
+from collections.abc import Iterable
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from phi4train.evaluation.answers import Answer
+from phi4train.evaluation.thumbnail import thumbnail
+
+
+def show_answers(answers: Iterable[Answer], console: Console) -> None:
+    """Prints each answer in a box: picture, question, answer, and the accepted answer where it differs."""
+    console.print(Columns([_box(answer) for answer in answers], padding=(0, 1)))
+
+
+def _box(answer: Answer) -> Panel:
+    text = Text()
+    if answer.view is not None:
+        text.append(f"{thumbnail(answer.view)}\n")
+    text.append(f"{answer.question}\n", style="dim")
+    text.append(answer.text, style="bold green" if answer.is_correct else "bold red")
+    if not answer.is_correct:
+        text.append(f"\nexpected: {answer.sample.answers[0]}", style="dim")
+    return Panel(text, title=answer.sample.task, width=44)
