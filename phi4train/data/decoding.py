@@ -78,7 +78,11 @@ class SampleDecoder:
         return DecodedSample(decoded.key, sample, decoded.encoded.piece(start, length), ())
 
     def read(self, source: int, shard: int, row: int) -> tuple[Sample, list[bytes]]:
-        """The parsed record and the bytes of each item of its `media`, in one read."""
+        """The parsed record and the bytes of each item of its `media`, in one read.
+
+        Raises:
+            SampleError: the record does not parse, or the index found the sample unusable.
+        """
         index = self.index(source, shard)
         record = index.samples[row]
         first = int(record["media_start"])
@@ -88,7 +92,11 @@ class SampleDecoder:
         end = max(offset + size for offset, size in spans)
         content = self._source.read(index.location, begin, end - begin)
         parts = [content[offset - begin : offset - begin + size] for offset, size in spans]
-        return parse_sample(index.key(row), parts[0]), parts[1:]
+        sample = parse_sample(index.key(row), parts[0])
+        if record["cause"]:
+            cause = index.causes[int(record["cause"]) - 1]
+            raise SampleError(cause, f"sample {sample.key} is usable · its index says {cause} · leave it out")
+        return sample, parts[1:]
 
     def encode(
         self, key: str, sample: Sample, contents: list[bytes], add_generation_prompt: bool = False

@@ -64,9 +64,9 @@ def write_questions(root: Path, number: int = 40, seed: int = 1) -> None:
             writer.write(f"v{i:04d}", question(rng), media)
 
 
-def write_manifest(root: Path, *sources: str, weight_by: str = "samples") -> Manifest:
+def write_manifest(root: Path, *sources: str, weight_by: str = "samples", extra: str = "") -> Manifest:
     lines = "\n".join(
-        f'  - {{name: {name}, shards: ["{name}-*.tar"], weight: 1, licence: CC0-1.0}}' for name in sources
+        f'  - {{name: {name}, shards: ["{name}-*.tar"], weight: 1, licence: CC0{extra}}}' for name in sources
     )
     path = root / "mixture.yaml"
     path.write_text(f"name: mixture\ndescription: d\nweight_by: {weight_by}\nsources:\n{lines}\n")
