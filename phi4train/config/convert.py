@@ -67,12 +67,12 @@ def is_free_key(key: str) -> bool:
 
 def unknown_key(key: str) -> str:
     """The problem of a key that the schema does not have, with the nearest keys that it has."""
-    names = _leaf_keys()
+    names = _all_keys()
     last = key.rsplit(".", 1)[-1]
     near = [name for name in names if name.rsplit(".", 1)[-1] == last] or get_close_matches(key, names, n=1)
     if not near:
-        leaves = {name.rsplit(".", 1)[-1]: name for name in names}
-        near = [leaves[leaf] for leaf in get_close_matches(last, leaves, n=1)]
+        by_last = {name.rsplit(".", 1)[-1]: name for name in names}
+        near = [by_last[name] for name in get_close_matches(last, by_last, n=1)]
     hint = f"did you mean {' or '.join(near[:3])}?" if near else "`--cfg job` prints all keys."
     return f"{key} must be a key of the configuration, and is not; {hint}"
 
@@ -111,14 +111,15 @@ def _annotation_of(key: str) -> Any:
 
 
 @cache
-def _leaf_keys() -> tuple[str, ...]:
+def _all_keys() -> tuple[str, ...]:
+    """Sections and values, dotted."""
+
     def walk(cls: Any, prefix: str) -> Iterator[str]:
         for name, annotation in _hints(cls).items():
             inner = _required(annotation)
+            yield prefix + name
             if dataclasses.is_dataclass(inner):
                 yield from walk(inner, f"{prefix}{name}.")
-            else:
-                yield prefix + name
 
     return tuple(walk(Config, ""))
 

@@ -1,7 +1,7 @@
 """From overrides to a validated configuration; hydra.main and the compose way meet in `finish_config`."""
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,7 @@ def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[s
     """
     config, unreadable = read_config(values)
 
-    @cache
-    def recipe(stage: str) -> Config:
-        composed = compose_values([f"stage={stage}", f"scale={config.scale}"], catalog.config_dir)
-        return read_config(composed)[0]
-
+    recipe = partial(_recipe, scale=config.scale, config_dir=catalog.config_dir)
     meaning = find_problems(config, list(catalog.options["stage"]), recipe)
     # A key that could not be read holds its default here, so that nothing said about it would be true.
     found = [problem for problem in meaning if not any(key in problem for key in unreadable)]
@@ -93,3 +89,9 @@ def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[s
     if every:
         raise ConfigError(every)
     return config
+
+
+@cache
+def _recipe(stage: str, scale: str, config_dir: Path | None) -> Config:
+    """Another stage's configuration, unchecked. Cached: a curriculum's stages share their ancestors."""
+    return read_config(compose_values([f"stage={stage}", f"scale={scale}"], config_dir))[0]

@@ -162,6 +162,8 @@ class EvaluationConfig:
     """Samples per source during training; 0: all. The evaluation at the end always takes all."""
     max_new_tokens: int = 16
     """Longest generated answer in tokens."""
+    baseline_samples: int = 0
+    """Training samples a source that unigram and bigram models, scored at the end, learn from; 0: none."""
 
 
 @dataclass

@@ -127,6 +127,7 @@ def _range_problems(config: Config) -> Iterator[str]:
         "schedule.warmup_steps": config.schedule.warmup_steps,
         "evaluation.every_n_steps": config.evaluation.every_n_steps,
         "evaluation.max_samples": config.evaluation.max_samples,
+        "evaluation.baseline_samples": config.evaluation.baseline_samples,
         "hardware.num_workers": config.hardware.num_workers,
         "hardware.num_threads": config.hardware.num_threads,
         "checkpoint.every_n_steps": config.checkpoint.every_n_steps,

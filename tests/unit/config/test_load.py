@@ -1,0 +1,103 @@
+"""Composition: what wins over what, and a user's own folder."""
+
+from pathlib import Path
+
+import pytest
+
+from phi4train.config.load import load_config
+from phi4train.config.schema import Precision
+from phi4train.errors import ConfigError
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"# @package _global_\n{text}")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A user's folder with a recipe that builds on a bundled one."""
+    write(
+        tmp_path / "stage" / "mine.yaml",
+        "defaults: [vision_sft]\ndescription: Mine.\ndata: {manifest: vision_align, context_tokens: 8192}\n",
+    )
+    write(tmp_path / "at_scale" / "demo" / "mine.yaml", "data: {max_crops: 3}\nbudget: {tokens: 4096}\n")
+    return tmp_path
+
+
+def test_a_scale_beats_the_recipe_and_its_correction_beats_both() -> None:
+    full, demo = load_config(["stage=lm_pretrain"]), load_config(["stage=lm_pretrain", "scale=demo"])
+    assert full.data.context_tokens == 4096
+    assert demo.data.context_tokens == 512
+    assert full.budget.max_steps is None and full.budget.tokens == 5_000_000_000_000
+    assert demo.budget.max_steps is not None and demo.budget.tokens is None
+
+
+def test_the_command_line_beats_everything() -> None:
+    config = load_config(
+        ["stage=lm_pretrain", "scale=demo", "budget.max_steps=7", "hardware=a100", "hardware.precision=fp32"]
+    )
+    assert config.budget.max_steps == 7
+    assert config.hardware.precision is Precision.fp32
+    assert config.hardware.num_workers == 8
+
+
+def test_the_order_of_overrides_does_not_matter() -> None:
+    overrides = ["stage=vision_sft", "scale=demo", "optimizer.lr=1e-3"]
+    assert load_config(overrides) == load_config(overrides[::-1])
+
+
+def test_entries_of_mappings_need_no_plus_and_component_names_keep_their_dot() -> None:
+    config = load_config(
+        ["stage=vision_sft", "run.parents.vision_pretrain=/a/b", "optimizer.lr_multipliers.lora.vision=0.5"]
+    )
+    assert config.run.parents == {"vision_pretrain": "/a/b"}
+    assert config.optimizer.lr_multipliers == {"lora.vision": 0.5}
+
+
+def test_a_key_of_an_absent_section_can_be_set() -> None:
+    config = load_config(["stage=lm_pretrain", "scale=demo", "optimizer.lr=null", "optimizer.lr_law.B=2e-3"])
+    assert config.optimizer.lr_law is not None
+    assert (config.optimizer.lr_law.B, config.optimizer.lr_law.exponent) == (2e-3, 0.32)
+
+
+def test_a_users_recipe_builds_on_a_bundled_one(own: Path) -> None:
+    full, demo = (load_config(["stage=mine", f"scale={scale}"], own) for scale in ("full", "demo"))
+    assert (full.stage, full.data.manifest, full.data.context_tokens) == ("mine", "vision_align", 8192)
+    assert full.trainable == ["vision_encoder", "vision_projector", "lora.vision"]
+    assert (demo.data.max_crops, demo.budget.tokens) == (3, 4096)
+
+
+def test_a_users_file_that_hydra_would_ignore_is_refused(own: Path) -> None:
+    write(own / "stage" / "vision_sft.yaml", "seed: 3\n")
+    with pytest.raises(ConfigError, match=r"must have new names; found stage/vision_sft\.yaml"):
+        load_config(["stage=vision_sft"], own)
+
+
+def test_mistakes_in_a_users_recipe_and_on_the_command_line_are_reported_together(own: Path) -> None:
+    write(
+        own / "stage" / "wrong.yaml",
+        "defaults: [vision_sft]\nbudgett: {tokens: 1}\ndata: {max_crops: many}\n",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(["stage=wrong", "optimizer.leaning_rate=1", "schedule.decay_fraction=2"], own)
+    assert caught.value.problems == [
+        "optimizer.leaning_rate must be a key of the configuration, and is not; did you mean optimizer.lr?",
+        "budgett must be a key of the configuration, and is not; did you mean budget?",
+        "data.max_crops must be a whole number; found 'many'.",
+        "schedule.decay_fraction must be between 0 and 1; found 2.0.",
+    ]
+
+
+def test_an_ancestor_of_a_users_recipe_may_be_a_users_recipe(own: Path) -> None:
+    write(own / "stage" / "next.yaml", "defaults: [mine]\nparents: [mine]\ninit: {}\n")
+    with pytest.raises(ConfigError, match="init must name components that no parent provides"):
+        load_config(["stage=next"], own)
+    assert load_config(["stage=next", "~init"], own).parents == ["mine"]
+
+
+def test_parents_that_lead_back_are_refused(own: Path) -> None:
+    write(own / "stage" / "a.yaml", "defaults: [mine]\nparents: [b]\n")
+    write(own / "stage" / "b.yaml", "defaults: [mine]\nparents: [a]\n")
+    with pytest.raises(ConfigError, match="must not lead back to a stage; found a -> b -> a"):
+        load_config(["stage=a"], own)

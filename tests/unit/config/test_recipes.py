@@ -1,0 +1,100 @@
+"""What conf/, recipes/ and data_manifests/ hold."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from phi4train.config.catalog import Catalog
+from phi4train.config.curricula import load_curriculum
+from phi4train.config.load import load_config
+from phi4train.config.resources import resource_folder
+from phi4train.config.schema import MACHINE_KEYS
+from phi4train.data.manifest import load_manifest
+from phi4train.model.shapes import LanguageModelShape
+
+STAGES = ["lm_pretrain", "lm_sft", "vision_align", "vision_pretrain", "vision_sft"]
+LADDER = {"10m": 10, "25m": 25, "60m": 60, "125m": 125, "350m": 350, "760m": 760, "1300m": 1300}
+
+
+def test_the_stages_are_listed_parents_first_each_with_a_description() -> None:
+    descriptions = Catalog().stage_descriptions()
+    assert list(descriptions) == STAGES
+    assert all(descriptions.values())
+
+
+@pytest.mark.parametrize("scale", ["full", "demo"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_recipe_composes_and_holds(stage: str, scale: str) -> None:
+    config = load_config([f"stage={stage}", f"scale={scale}"])
+    assert (config.stage, config.scale, config.run.name) == (stage, scale, scale)
+    assert config.data.manifest == (stage if scale == "full" else f"demo_{stage}")
+    assert config.source
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_recipe_holds_on_an_a100(stage: str) -> None:
+    assert load_config([f"stage={stage}", "hardware=a100"]).hardware.precision.name == "bf16_mixed"
+
+
+@pytest.mark.parametrize("scale", LADDER)
+def test_a_rung_of_the_ladder_has_the_parameters_of_its_name(scale: str) -> None:
+    shape = load_config(["stage=lm_pretrain", f"scale={scale}"]).model.language_model
+    assert shape.num_parameters == pytest.approx(LADDER[scale] * 1e6, rel=0.05)
+
+
+def test_the_full_scale_has_the_released_number_of_parameters() -> None:
+    assert LanguageModelShape().num_parameters == 3_836_021_760
+
+
+@pytest.mark.parametrize(("billions", "lr"), [(12.5, 5.07e-4), (50, 3.25e-4), (5000, 7.45e-5)])
+def test_the_law_of_the_pretraining_recipe_gives_the_known_learning_rates(billions: float, lr: float) -> None:
+    law = load_config(["stage=lm_pretrain"]).optimizer.lr_law
+    assert law is not None
+    assert law.B * (billions * 1e9 / law.unit_tokens) ** -law.exponent == pytest.approx(lr, rel=2e-3)
+
+
+def test_the_recipes_train_what_the_design_says() -> None:
+    vision = ["vision_encoder", "vision_projector"]
+    assert {stage: load_config([f"stage={stage}"]).trainable for stage in STAGES} == {
+        "lm_pretrain": ["language_model"],
+        "lm_sft": ["language_model"],
+        "vision_align": ["vision_projector"],
+        "vision_pretrain": vision,
+        "vision_sft": [*vision, "lora.vision"],
+    }
+
+
+@pytest.mark.parametrize(
+    "path", sorted((resource_folder("recipes") / "stage").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_a_recipe_names_no_path_device_or_logger(path: Path) -> None:
+    machine = set(MACHINE_KEYS) - {"description", "source", "evaluation"}
+    assert not machine & yaml.safe_load(path.read_text()).keys()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(resource_folder("data_manifests").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_manifest_is_well_formed_and_named_as_its_file(path: Path) -> None:
+    assert load_manifest(path.stem, [path.parent]).name == path.stem
+
+
+def test_every_correction_for_a_scale_belongs_to_a_stage_and_a_scale() -> None:
+    options = Catalog().options
+    for path in (resource_folder("recipes") / "at_scale").glob("*/*.yaml"):
+        assert path.parent.name in options["scale"]
+        assert path.stem in options["stage"]
+
+
+def test_the_default_curriculum_has_all_stages() -> None:
+    assert list(load_curriculum().stages) == STAGES
+
+
+@pytest.mark.parametrize("head_dim", [32, 64])
+def test_rope_lists_are_the_released_factors_at_the_same_frequencies(head_dim: int) -> None:
+    rope = yaml.safe_load((resource_folder("conf") / "rope" / f"head_{head_dim}.yaml").read_text())
+    factors = rope["model"]["language_model"]["rope"]["long_factor"]
+    released = LanguageModelShape().rope.long_factor
+    assert len(factors) == head_dim * 3 // 8
+    assert factors == released[:: 128 // head_dim]

@@ -1,0 +1,65 @@
+"""What a configuration must hold beyond its types."""
+
+import pytest
+
+from phi4train.config.load import load_config
+from phi4train.errors import ConfigError
+
+HEADS = "model.language_model.num_heads"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ("budget.tokens=100", "exactly one of budget.max_steps and budget.tokens must be set; found both"),
+        ("budget.max_steps=null", "exactly one of budget.max_steps and budget.tokens must be set; found none"),
+        ("budget.global_batch_samples=8", "exactly one of budget.global_batch_tokens and budget.global_batch_samples"),
+        ("optimizer.lr=null", "exactly one of optimizer.lr and optimizer.lr_law must be set; found none"),
+        ("budget.max_steps=0", "budget.max_steps must be above 0; found 0"),
+        ("optimizer.weight_decay=-1", "optimizer.weight_decay must not be negative; found -1.0"),
+        ("schedule.warmup_fraction=1.5", "schedule.warmup_fraction must be between 0 and 1; found 1.5"),
+        ("budget.global_batch_tokens=10000",
+         "hardware.micro_batch_tokens = 4096; found 10000. The nearest that hold: 8192 or 12288"),
+        ("budget.global_batch_tokens=100", "found 100. The nearest that hold: 4096"),
+        ("data.context_tokens=8192", "hardware.micro_batch_tokens must hold the longest sample, data.context_tokens=8192"),
+        ("hardware.ranks=2", "hardware.ranks must be 1; found 2. Training on several ranks is not there yet"),
+        (f"{HEADS}=5", f"model.language_model.hidden_dim must be a multiple of {HEADS}=5; found 192. The nearest that hold: 190 or 195"),
+        (f"{HEADS}=3", f"{HEADS} must be a multiple of model.language_model.num_kv_heads=2; found 3. The nearest that hold: 2 or 4"),
+        (f"{HEADS}=0", f"{HEADS} must be above 0"),
+        ("model.language_model.rope.long_factor=[1.0]", "rope.long_factor must have rotary_dim / 2 = 12 values; found 1"),
+        ("model.vision.patch_size=16", "model.vision.crop_size must be a multiple of 2 * model.vision.patch_size=32; found 48"),
+        ("model.vision.num_layers=1", "model.vision.num_layers must be at least 2"),
+        ("trainable=[]", "trainable must name at least one component; found none"),
+        ("trainable=[vision_encoder]", "the trainable component vision_encoder must come from a parent or from init"),
+        ("trainable=[lora.speach]", "trainable must name components; found 'lora.speach' (did you mean 'lora.speech'?)"),
+        ("trainable=[lora.speech]", None),
+        ("init.language_model=fresh", "init must name components that no parent provides; found 'language_model'"),
+        ("optimizer.lr_multipliers.vision_encoder=2", "found 'vision_encoder', which is frozen"),
+        ("hardware.activation_checkpointing=[lm]", "hardware.activation_checkpointing must name components; found 'lm'"),
+        ("parents=[lm_pretrian]", "parents must be stages; found 'lm_pretrian' (did you mean 'lm_pretrain'?)"),
+        ("run.parents.lm_stf=x", "run.parents must name parents of this stage; found 'lm_stf'"),
+        ("data.manifest=demo_lm_stf", "data.manifest: a manifest is data_manifests/<name>.yaml"),
+        ("evaluation.manifest=demo_lm_stf", "did you mean 'demo_lm_sft'?"),
+        ("tokenizer=gpt2", "tokenizer must be o200k or a .json file below run.data_root; found 'gpt2'"),
+    ],
+)  # fmt: skip
+def test_what_does_not_hold_is_told_with_what_would(overrides: str, problem: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(["stage=lm_sft", "scale=demo", overrides])
+    assert problem is None or problem in "\n".join(caught.value.problems)
+
+
+def test_nothing_is_said_about_values_that_could_not_be_read() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(["stage=lm_sft", "scale=demo", "data.context_tokens=${description}"])
+    assert len(caught.value.problems) == 1
+
+
+def test_a_learning_rate_law_needs_a_token_budget() -> None:
+    overrides = ["budget.global_batch_tokens=null", "budget.global_batch_samples=8"]
+    with pytest.raises(ConfigError) as caught:
+        load_config(["stage=lm_pretrain", *overrides])
+    assert [problem.split(" needs ")[0] for problem in caught.value.problems] == [
+        "budget.tokens",
+        "optimizer.lr_law",
+    ]
