@@ -1,7 +1,7 @@
-"""Chunked linear cross-entropy against full logits with F.cross_entropy, forward and backward: time, peak memory.
+"""Chunked linear cross-entropy against full logits with F.cross_entropy: time and peak memory of a step.
 
-Each measurement is a fresh process, the two sides alternate, and the ratios are of medians. Memory is the peak
-of resident memory above what the inputs take; the head's gradient counts on both sides.
+A step is forward and backward. Each measurement is a fresh process, the two sides alternate, and the ratios
+are of medians. Memory is the peak of resident memory above the inputs, the head's gradient included.
 """
 
 import argparse

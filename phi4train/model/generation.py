@@ -192,7 +192,7 @@ class _DecodeAttention:
 
 
 def _prefill(model: Phi4Model, cache: _Cache, samples: Sequence[_Sample], slots: Sequence[int]) -> Tensor:
-    """Fills the cache slots of `samples` from scratch; returns the hidden rows of their last tokens (B, D)."""
+    """Fills the cache slots of `samples` anew; returns the hidden rows of their last tokens (B, D)."""
     device = samples[0].prompt_TD.device
     lengths = torch.tensor([sample.length for sample in samples])
     position_T = torch.cat([torch.arange(sample.length) for sample in samples]).to(device)

@@ -111,6 +111,13 @@ def test_another_seed_gives_other_values(tiny_shape: ModelShape) -> None:
         assert any(not torch.equal(a, b) for a, b in pairs)
 
 
+def test_two_components_of_one_size_start_with_different_values(tiny_shape: ModelShape) -> None:
+    shape = replace(tiny_shape, lora={"vision": LoraShape(4, 8), "speech": LoraShape(4, 8)})
+    model = build_model(shape, COMPONENT_NAMES, seed=0)
+    key = "layers.0.mlp.down_proj.lora_A.weight"
+    assert not torch.equal(state_of(model, "lora.vision")[key], state_of(model, "lora.speech")[key])
+
+
 def test_building_leaves_the_global_random_state_alone(tiny_shape: ModelShape) -> None:
     before = torch.get_rng_state()
     build_model(tiny_shape, COMPONENT_NAMES, seed=0)
