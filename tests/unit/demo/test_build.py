@@ -1,5 +1,6 @@
 """A build is the same bytes for the same seed, complete or absent, and what the manifests name."""
 
+import json
 from fnmatch import fnmatch
 from pathlib import Path
 from random import Random
@@ -78,7 +79,7 @@ def test_every_family_yields_records_that_parse() -> None:
         samples = list(family.samples(Random(0)))
         assert samples, family.name
         for sample in samples:
-            parsed = parse_sample("key", build.json.dumps(sample.record).encode())
+            parsed = parse_sample("key", json.dumps(sample.record).encode())
             assert {part.member for part in parsed.media} == set(sample.media), family.name
 
 

@@ -52,8 +52,8 @@ def test_losses_equal_the_plain_cross_entropy_of_each_task() -> None:
         losses = torch.nn.functional.cross_entropy(logits, batch.labels_T, reduction="none")
         for task, part, labels in zip(
             batch.tasks,
-            losses.split(batch.sample_lengths),
-            batch.labels_T.split(batch.sample_lengths),
+            torch.split(losses, list(batch.sample_lengths)),
+            torch.split(batch.labels_T, list(batch.sample_lengths)),
             strict=True,
         ):
             rows.setdefault(task, []).append(part[labels != IGNORE_INDEX])

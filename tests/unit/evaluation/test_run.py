@@ -11,6 +11,7 @@ from rich.console import Console
 
 from phi4train.batch import Batch
 from phi4train.data.images import ImageGeometry
+from phi4train.data.index import RECORD_SHAPES
 from phi4train.data.lengths import Limits
 from phi4train.data.manifest import load_manifest
 from phi4train.data.mixture import index_manifest, open_mixture
@@ -156,11 +157,10 @@ def test_a_mixture_of_texts_alone_is_not_prompted(
         return original(self, as_prompts)
 
     monkeypatch.setattr(EvaluationData, "batches", spy)
-    for part in data.mixture.sources:
-        for table in part.tables:
-            rows = table.samples.copy()
-            rows["shape"] = 0
-            monkeypatch.setattr(type(table), "samples", property(lambda _, rows=rows: rows))
+    [table] = data.mixture.sources[0].tables
+    rows = table.samples.copy()
+    rows["shape"] = RECORD_SHAPES.index("text")
+    monkeypatch.setattr(type(table), "samples", rows)
     evaluate(model, data, max_new_tokens=1)
     assert asked == [False]
 
