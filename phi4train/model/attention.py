@@ -22,7 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from phi4train.model.rope import RotaryTable, rotate
 
 GROUP_OVERHEAD_TOKENS = 96
-"""Padding rows that cost as much as one more attention call; measured on two CPU cores at hidden size 256."""
+"""Padding rows that a group may hold before another attention call is preferred; an estimate, not tuned."""
 
 
 class Attention(Protocol):

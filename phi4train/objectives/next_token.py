@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from phi4train.batch import IGNORE_INDEX
 
 CHUNK_LOGITS = 2**25
-"""Logits held at once (128 MB in float32); smaller chunks pass over the head's gradient too often."""
+"""Logits held at once (128 MB in float32); each chunk reads and writes the head's whole gradient."""
 
 
 def linear_cross_entropy(
