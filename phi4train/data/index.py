@@ -111,19 +111,21 @@ class MappedArrays:
 
     def __init__(self, max_open: int = 4096) -> None:
         self._max_open = max_open
-        self._arrays: OrderedDict[Path, Rows] = OrderedDict()
+        self._arrays: OrderedDict[tuple[str, str], Rows] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_max_open": self._max_open, "_arrays": OrderedDict()}
 
-    def load(self, path: Path) -> Rows:
-        """The array in `path`, read-only, without reading it."""
-        if path not in self._arrays:
+    def load(self, folder: Path, name: str) -> Rows:
+        """The array in `folder/name`, read-only, without reading it."""
+        place = (str(folder), name)
+        if place not in self._arrays:
             if len(self._arrays) >= self._max_open:
                 self._arrays.popitem(last=False)
-            self._arrays[path] = np.load(path, mmap_mode="r", allow_pickle=False)
-        self._arrays.move_to_end(path)
-        return self._arrays[path]
+            mapped = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+            self._arrays[place] = mapped.view(np.ndarray)  # np.memmap's own indexing is slow
+        self._arrays.move_to_end(place)
+        return self._arrays[place]
 
 
 @dataclass(frozen=True)
@@ -155,18 +157,18 @@ class ShardIndex:
     @property
     def samples(self) -> Rows:
         """Rows of SAMPLE_DTYPE."""
-        return self.arrays.load(self.folder / "samples.npy")
+        return self.arrays.load(self.folder, "samples.npy")
 
     @property
     def media(self) -> Rows:
         """Rows of MEDIA_DTYPE."""
-        return self.arrays.load(self.folder / "media.npy")
+        return self.arrays.load(self.folder, "media.npy")
 
     def key(self, row: int) -> str:
         """The key of a sample."""
         ends = self.samples["key_end"]
         start = int(ends[row - 1]) if row else 0
-        keys = self.arrays.load(self.folder / "keys.npy")
+        keys = self.arrays.load(self.folder, "keys.npy")
         return bytes(keys[start : int(ends[row])]).decode()
 
 
@@ -178,22 +180,33 @@ def index_folder(location: str, cache_dir: Path) -> Path:
 
 
 def write_index(folder: Path, summary: IndexSummary, samples: Rows, media: Rows, keys: Sequence[str]) -> None:
-    """Writes all files of an index; the folder appears, or is replaced, by a rename."""
+    """Writes all files of an index; the folder appears, or is replaced, by a rename.
+
+    Raises:
+        ManifestError: the disk is full or not writable; the index that was there stays.
+    """
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
     replaced = folder.with_name(f"{folder.name}.old-{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    key_bytes = np.frombuffer("".join(keys).encode(), dtype=np.uint8)
-    for name, array in (("samples", samples), ("media", media), ("keys", key_bytes)):
-        buffer = io.BytesIO()
-        np.save(buffer, array, allow_pickle=False)
-        write_atomically(temporary / f"{name}.npy", buffer.getvalue())
-    write_atomically(temporary / "index.json", json.dumps(asdict(summary), indent=1).encode())
-    sync_folder(temporary)
-    if folder.exists():
-        folder.rename(replaced)
-    temporary.rename(folder)
-    sync_folder(folder.parent)
+    try:
+        temporary.mkdir(parents=True)
+        key_bytes = np.frombuffer("".join(keys).encode(), dtype=np.uint8)
+        for name, array in (("samples", samples), ("media", media), ("keys", key_bytes)):
+            buffer = io.BytesIO()
+            np.save(buffer, array, allow_pickle=False)
+            write_atomically(temporary / f"{name}.npy", buffer.getvalue())
+        write_atomically(temporary / "index.json", json.dumps(asdict(summary), indent=1).encode())
+        sync_folder(temporary)
+        if folder.exists():
+            folder.rename(replaced)
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise ManifestError(
+            f"index {folder} must be writable · {error.strerror or error} · free space or mend permissions, "
+            "then run `phi4train data index <manifest>`"
+        ) from error
     shutil.rmtree(replaced, ignore_errors=True)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,24 +147,29 @@ def _split_name(member_name: str) -> tuple[str, str]:
 
 def _member_problem(member: tarfile.TarInfo, seen: set[str]) -> str | None:
     """Why a member is refused, or None."""
-    checks: list[tuple[str, Callable[[], bool]]] = [
-        ("not a regular file", lambda: not member.isreg() or member.issparse()),
-        ("its name has control characters", lambda: not member.name.isprintable()),
-        ("its name is absolute or has '..'", lambda: _is_hostile(member.name)),
-        ("it is there twice", lambda: member.name in seen),
-        ("its name has no key", lambda: not _split_name(member.name)[0].rpartition("/")[2]),
-        ("its extension is unknown", lambda: _limit_bytes(member.name) is None),
-        ("it is too large", lambda: member.size > (_limit_bytes(member.name) or 0)),
-    ]
-    return next((reason for reason, holds in checks if holds()), None)
+    if not member.isreg() or member.issparse():
+        return "not a regular file"
+    if not member.name.isprintable():
+        return "its name has control characters"
+    if _is_hostile(member.name):
+        return "its name is absolute or has '..'"
+    if member.name in seen:
+        return "it is there twice"
+    key, suffix = _split_name(member.name)
+    if not key or key.endswith("/"):
+        return "its name has no key"
+    limit_bytes = _limit_bytes(suffix)
+    if limit_bytes is None:
+        return "its extension is unknown"
+    return "it is too large" if member.size > limit_bytes else None
 
 
 def _is_hostile(name: str) -> bool:
     return name.startswith(("/", "\\", "~")) or "\\" in name or ".." in name.split("/") or ":" in name
 
 
-def _limit_bytes(name: str) -> int | None:
-    suffix = _split_name(name)[1]
+def _limit_bytes(suffix: str) -> int | None:
+    """Most bytes of a member with this suffix, or None when the suffix is unknown."""
     if suffix == "json":
         return MAX_RECORD_BYTES
     stem, _, extension = suffix.rpartition(".")

@@ -18,7 +18,7 @@ from phi4train.data.index import (
     load_index,
 )
 from phi4train.data.indexing import build_index
-from phi4train.data.manifest import Manifest, expand_shards
+from phi4train.data.manifest import Manifest, ShardRef, expand_shards
 from phi4train.data.shards import ShardSource
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import ManifestError
@@ -81,18 +81,22 @@ def index_manifest(
     Raises:
         ManifestError: a shard is missing, truncated or refused.
     """
-    source, arrays, done = ShardSource(cache_dir), MappedArrays(), []
+    source, done = ShardSource(cache_dir), []
     for part in manifest.sources:
         for ref in expand_shards(part, manifest, data_root):
-            folder = index_folder(ref.location, cache_dir)
-            try:
-                if rebuild:
-                    raise ManifestError("asked to rebuild")
-                load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, arrays)
-            except ManifestError:
+            if rebuild or not _is_indexed(ref, cache_dir, tokenizer, source):
                 build_index(ref.location, ref.name, tokenizer, source, cache_dir)
                 done.append(ref.name)
     return done
+
+
+def _is_indexed(ref: ShardRef, cache_dir: Path, tokenizer: Tokenizer, source: ShardSource) -> bool:
+    folder = index_folder(ref.location, cache_dir)
+    try:
+        load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, MappedArrays())
+    except ManifestError:
+        return False
+    return True
 
 
 def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer: Tokenizer) -> Mixture:

@@ -313,7 +313,12 @@ def _file_system(location: str) -> tuple[Any, str]:
     import fsspec
 
     assert is_url(location)
-    file_system, path = fsspec.core.url_to_fs(location)
+    try:
+        file_system, path = fsspec.core.url_to_fs(location)
+    except ImportError as error:
+        raise ManifestError(
+            f"shard {location} needs its fsspec back end · {error} · install it (aiohttp, s3fs or gcsfs)"
+        ) from error
     return file_system, path
 
 

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from phi4train.data.shards import write_atomically
 from phi4train.errors import ManifestError, SampleError
 
 O200K_SPECIAL_TOKENS: Mapping[str, int] = {
@@ -265,6 +266,5 @@ def train_bpe(texts: Iterable[str], vocab_size: int, path: Path) -> Tokenizer:
     missing = vocab_size - tokenizer.get_vocab_size(with_added_tokens=True)
     tokenizer.add_special_tokens([f"<|reserved_{i}|>" for i in range(missing)])
     content = tokenizer.to_str()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
+    write_atomically(path, content.encode())
     return BpeTokenizer(content)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from small_shards import png, question, write_questions, write_texts
 
-from phi4train.data import indexing
+from phi4train.data import index, indexing
 from phi4train.data.index import IndexSummary, MappedArrays, ShardIndex, index_folder, load_index
 from phi4train.data.indexing import build_index
 from phi4train.data.records import MODES
@@ -242,11 +242,27 @@ def test_indexing_again_replaces_the_index_and_leaves_nothing_else(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text-000000.tar", "text-000000.tar.idx"]
 
 
+def test_a_full_disk_keeps_the_old_index(
+    tmp_path: Path, build: Any, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_texts(tmp_path, 9)
+    path = tmp_path / "text-000000.tar"
+    build(path)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(index, "write_atomically", full)
+    with pytest.raises(ManifestError, match="No space left on device"):
+        build(path)
+    assert load(path).num_samples == 9 and len(list(tmp_path.iterdir())) == 2
+
+
 def test_mapped_arrays_stay_few(tmp_path: Path) -> None:
     arrays = MappedArrays(max_open=2)
     for i in range(4):
         np.save(tmp_path / f"{i}.npy", np.array([i]))
-        assert arrays.load(tmp_path / f"{i}.npy").tolist() == [i]
+        assert arrays.load(tmp_path, f"{i}.npy").tolist() == [i]
     assert len(arrays._arrays) == 2
 
 
