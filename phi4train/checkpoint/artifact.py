@@ -1,4 +1,4 @@
-"""Artifacts: the components that a finished stage trained, with the lineage that names all others.
+"""Artifacts: the components that a finished stage trained or introduced; its lineage names all others.
 
 An artifact's identity is a hash over its stage, its tensors and its parents' identities, so that the same
 training gives the same identity on any day and machine.

@@ -1,5 +1,127 @@
-"""Placeholder until the evaluation package lands."""
+"""Evaluates a stage's model on its recipe's held-out mixture: while it trains, at its end, or afterwards."""
 
-def evaluate_held_out(*args: object) -> dict[str, float]:
-    """Nothing yet."""
-    return {}
+from pathlib import Path
+
+from rich.console import Console
+
+from phi4train.checkpoint.artifact import Artifact, open_artifact
+from phi4train.checkpoint.assembly import assemble_model
+from phi4train.config.schema import Config, EvaluationConfig
+from phi4train.errors import CheckpointError, ConfigError
+from phi4train.evaluation.report import EvaluationReport, save_report
+from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, fit_baselines
+from phi4train.evaluation.show import show_answers
+from phi4train.evaluation.table import report_tables
+from phi4train.model.phi4 import Phi4Model
+from phi4train.training.inputs import artifact_path, open_data, train_command
+from phi4train.training.torch_setup import prepare_torch
+
+
+class HeldOut:
+    """The held-out data of a recipe, opened once and measured as often as asked.
+
+    Args:
+        config: a recipe that names `evaluation.manifest`.
+
+    Raises:
+        ManifestError: the mixture, a shard or an index is missing.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._data = self._open(config.evaluation.manifest)
+
+    def measure(
+        self, model: Phi4Model, max_samples: int = 0, with_baselines: bool = False
+    ) -> EvaluationReport:
+        """Perplexity, and exact match where samples have answers.
+
+        Args:
+            max_samples: of each source; 0: all.
+            with_baselines: also score unigram and bigram models of the training mixture, when
+                `evaluation.baseline_samples` asks for them.
+        """
+        settings = self._config.evaluation
+        ngrams = None
+        if with_baselines and settings.baseline_samples:
+            ngrams = fit_baselines(self._open(self._config.data.manifest, settings.baseline_samples))
+        return evaluate(model, self._limited(max_samples), settings.max_new_tokens, ngrams)
+
+    def show(self, model: Phi4Model, console: Console, num_answers: int) -> None:
+        """Prints `num_answers` answers, spread over the held-out sources and tasks."""
+        answers = collect_answers(
+            model, self._limited(num_answers * 8), self._config.evaluation.max_new_tokens
+        )
+        tasks: dict[str, list[int]] = {}
+        for position, answer in enumerate(answers):
+            tasks.setdefault(answer.sample.task, []).append(position)
+        rounds = sorted(
+            (rank, position) for members in tasks.values() for rank, position in enumerate(members)
+        )
+        show_answers([answers[position] for _, position in rounds[:num_answers]], console)
+
+    def _limited(self, max_samples: int) -> EvaluationData:
+        return self._data if not max_samples else self._open(self._config.evaluation.manifest, max_samples)
+
+    def _open(self, manifest: str | None, max_samples: int | None = None) -> EvaluationData:
+        data = open_data(self._config, manifest)
+        return EvaluationData(
+            data.mixture,
+            data.tokenizer,
+            data.limits,
+            data.cache_dir,
+            self._config.hardware.micro_batch_tokens,
+            max_samples,
+        )
+
+
+def evaluate_stage(
+    config: Config, console: Console, artifact: Path | None = None, num_shown: int = 0
+) -> Path:
+    """Evaluates a finished stage, prints the tables and writes `evaluation.json` beside its artifact.
+
+    Args:
+        config: the stage's recipe; its `evaluation.manifest` may be another one than in training.
+        artifact: whose weights; None: those of the stage's own run.
+        num_shown: how many answers to print.
+
+    Raises:
+        CheckpointError: there is no such artifact; says which command makes it.
+        ConfigError: the recipe names no held-out data.
+    """
+    if config.evaluation.manifest is None:
+        raise ConfigError(
+            f"evaluating needs held-out data: the recipe of `{config.stage}` names none; "
+            "add evaluation.manifest=<name>."
+        )
+    device = prepare_torch(config.hardware, config.seed)
+    opened = _open_own(config, artifact)
+    model, _ = assemble_model(config.model, {opened.lineage.stage: opened}, routing=config.data.routing.value)
+    held_out = HeldOut(config)
+    model.to(device)
+    console.print(f"{opened.path} ({opened.lineage.identity[:12]}) on {config.evaluation.manifest}")
+    report = held_out.measure(model, with_baselines=True)
+    console.print(report_tables(report))
+    target = opened.path.parent / "evaluation.json"
+    save_report(report, target)
+    if num_shown:
+        held_out.show(model, console, num_shown)
+    console.print(f"written to {target}")
+    return target
+
+
+def _open_own(config: Config, artifact: Path | None) -> Artifact:
+    path = artifact or artifact_path(config, config.stage)
+    if not path.is_dir():
+        raise CheckpointError(
+            f"evaluating `{config.stage}` needs its artifact: {path} does not exist. "
+            f"Make it with `{train_command(config, config.stage)}`, or name another one with --artifact."
+        )
+    return open_artifact(path, needed_by=f"the evaluation of `{config.stage}`")
+
+
+def one_line(report: EvaluationReport, settings: EvaluationConfig) -> str:
+    """The overall results of a report in a line, for the terminal while training."""
+    parts = [f"held-out perplexity {p.perplexity():.2f}" for p in report.perplexities[-1:]]
+    parts += [f"exact match {100 * a.fraction:.1f} %" for a in report.accuracies[-1:]]
+    return f"{settings.manifest}: " + ", ".join(parts)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from phi4train.checkpoint.artifact import Artifact, open_artifact
 from phi4train.config.resources import resource_folder
-from phi4train.config.schema import Config
+from phi4train.config.schema import Config, RunPathsConfig
 from phi4train.data.images import ImageGeometry
 from phi4train.data.lengths import Limits
 from phi4train.data.loader import DataPlan, data_fingerprint
@@ -44,6 +44,17 @@ def artifact_path(config: Config, stage: str) -> Path:
     return Path(given) if given else run_path(config, stage) / "artifact"
 
 
+def train_command(config: Config, stage: str) -> str:
+    """The command that trains `stage` beside this run."""
+    defaults = RunPathsConfig(name=config.scale)
+    given = [
+        f" run.{key}={getattr(config.run, key)}"
+        for key in ("root", "name", "data_root")
+        if getattr(config.run, key) != getattr(defaults, key)
+    ]
+    return f"python -m phi4train stage={stage} scale={config.scale}{''.join(given)}"
+
+
 def open_parents(config: Config) -> dict[str, Artifact]:
     """The artifacts of the recipe's parents, by stage.
 
@@ -54,10 +65,9 @@ def open_parents(config: Config) -> dict[str, Artifact]:
     for stage in config.parents:
         path = artifact_path(config, stage)
         if not path.is_dir():
-            name = "" if config.run.name == config.scale else f" run.name={config.run.name}"
             raise CheckpointError(
                 f"stage `{config.stage}` starts from the artifact of `{stage}`: {path} does not exist. "
-                f"Make it with `python -m phi4train stage={stage} scale={config.scale}{name}`, "
+                f"Make it with `{train_command(config, stage)}`, "
                 f"or point run.parents.{stage} at one."
             )
         parents[stage] = open_artifact(path, needed_by=f"stage `{config.stage}`")

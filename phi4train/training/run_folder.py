@@ -22,6 +22,7 @@ class RunFolder:
         self.config = path / "config.yaml"
         self.metrics = path / "metrics.jsonl"
         self.skipped = path / "skipped.jsonl"
+        self.evaluations = path / "evaluations.jsonl"
         self.loss_plot = path / "loss.png"
         self.checkpoints = path / "checkpoints"
         self.artifact = path / "artifact"
@@ -69,8 +70,8 @@ class RunFolder:
         write_text_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False))
 
     def rewind(self, step: int) -> None:
-        """Drops the lines of metrics.jsonl and skipped.jsonl that belong to steps from `step` on."""
-        for path in (self.metrics, self.skipped):
+        """Drops the lines of the JSONL files that belong to steps from `step` on."""
+        for path in (self.metrics, self.skipped, self.evaluations):
             if path.is_file():
                 kept = [line for line in _complete_lines(path) if json.loads(line)["step"] < step]
                 write_text_atomically(path, "".join(line + "\n" for line in kept))

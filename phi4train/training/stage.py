@@ -1,6 +1,5 @@
 """Runs one stage from its recipe: read `_train` from top to bottom."""
 
-import logging
 import math
 import warnings
 from collections.abc import Sequence
@@ -18,13 +17,15 @@ from phi4train.checkpoint.assembly import assemble_model
 from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
 from phi4train.config.convert import config_to_dict
 from phi4train.config.fingerprint import science_differences
-from phi4train.config.schema import MACHINE_KEYS, Config, Device, HardwareConfig, Precision, Resume
+from phi4train.config.schema import MACHINE_KEYS, Config, HardwareConfig, Precision, Resume
 from phi4train.data.loader import build_loader
 from phi4train.errors import ResumeError, StageInterrupted
+from phi4train.evaluation.report import save_report
+from phi4train.evaluation.table import report_tables
 from phi4train.model.components import set_activation_checkpointing, state_of
 from phi4train.training import callbacks
 from phi4train.training.checkpointing import capture_state, check_inputs, restore_state
-from phi4train.training.evaluation import evaluate_held_out
+from phi4train.training.evaluation import HeldOut, one_line
 from phi4train.training.freezing import (
     assert_nothing_frozen_moved,
     freeze_all_but,
@@ -46,9 +47,10 @@ from phi4train.training.optimizer import AdamWSettings
 from phi4train.training.progress import Progress
 from phi4train.training.provenance import code_provenance
 from phi4train.training.report import print_budget, print_freeze_report, token_budget
-from phi4train.training.run_folder import RunFolder
+from phi4train.training.run_folder import RunFolder, append_line
 from phi4train.training.schedule import Schedule, lr_law
 from phi4train.training.status import stage_status
+from phi4train.training.torch_setup import prepare_torch, resolve_device
 from phi4train.training.wandb_sink import open_wandb
 
 LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "bf16-true"]] = {
@@ -109,15 +111,17 @@ def _train(config: Config, folder: RunFolder, console: Console) -> Path:
     folder.rewind(module.next_step)
     folder.write_config(config_to_dict(config))
 
-    run = _Run(config, folder, console, data, module, progress, inputs, device)
+    held_out = HeldOut(config) if config.evaluation.manifest is not None else None
+    run = _Run(config, folder, console, data, held_out, module, progress, inputs)
     if module.next_step < schedule.max_steps:
         run.fit()
+    model.to(device)
+    results = run.evaluate_at_end()
     model.to("cpu")
-    results = run.evaluate(step=schedule.max_steps, max_samples=0)
     assert_nothing_frozen_moved(frozen_before, hash_frozen(model, config.trainable))
     artifact = save_artifact(
         folder.artifact,
-        {component: state_of(model, component) for component in config.trainable},
+        {component: state_of(model, component) for component in {*config.trainable, *config.init}},
         stage=config.stage,
         parents=parents,
         recipe={k: v for k, v in config_to_dict(config).items() if k not in MACHINE_KEYS},
@@ -138,10 +142,10 @@ class _Run:
     folder: RunFolder
     console: Console
     data: StageData
+    held_out: HeldOut | None
     module: StageModule
     progress: Progress
     inputs: dict[str, str]
-    device: torch.device
 
     def fit(self) -> None:
         """Trains from the module's next step to the last one, and saves the state after it.
@@ -177,11 +181,21 @@ class _Run:
             capture_state(self.module, self.config.trainable, self.progress, self.inputs, step)
         )
 
-    def evaluate(self, step: int, max_samples: int) -> dict[str, float]:
-        """Measures on the recipe's held-out mixture, prints and logs it; empty when the recipe names none."""
-        return evaluate_held_out(
-            self.config, self.module.model, self.data, self.folder, self.console, step, max_samples
-        )
+    def evaluate(self, step: int) -> None:
+        """Measures on a part of the held-out data, prints a line and logs it."""
+        if self.held_out is not None:
+            report = self.held_out.measure(self.module.model, self.config.evaluation.max_samples)
+            self.console.print(one_line(report, self.config.evaluation))
+            append_line(self.folder.evaluations, {"step": step - 1, **report.metrics()})
+
+    def evaluate_at_end(self) -> dict[str, float]:
+        """Measures on all held-out data, with baselines, and prints the tables; empty when there are none."""
+        if self.held_out is None:
+            return {}
+        report = self.held_out.measure(self.module.model, with_baselines=True)
+        self.console.print(report_tables(report))
+        save_report(report, self.folder.path / "evaluation.json")
+        return report.metrics()
 
     def _checkpoints(self) -> CheckpointFolder:
         settings = self.config.checkpoint
@@ -189,7 +203,7 @@ class _Run:
 
     def _observers(self, clock: LoaderClock) -> list[L.Callback]:
         config, logger = self.config, self.config.logger
-        limits, every = config.data, config.evaluation
+        limits = config.data
         sinks = []
         if logger.wandb_project is not None:
             name = f"{config.stage}/{config.run.name}"
@@ -201,9 +215,7 @@ class _Run:
             ),
             callbacks.MetricsWriter(self.folder, self.progress, clock, logger.every_n_steps, sinks),
             callbacks.ProgressBar(self.console, start, max_steps, logger.every_n_steps),
-            callbacks.PeriodicEvaluation(
-                lambda step: self.evaluate(step, every.max_samples), every.every_n_steps, max_steps
-            ),
+            callbacks.PeriodicEvaluation(self.evaluate, self.config.evaluation.every_n_steps, max_steps),
         ]
 
 
@@ -232,24 +244,10 @@ def fit(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*module.* in eval mode.*")  # frozen parts belong there
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's own use of torch
+        warnings.filterwarnings(
+            "ignore", message=".*LeafSpec.* is deprecated"
+        )  # Lightning's own use of torch
         trainer.fit(module, train_dataloaders=batches)
-
-
-def prepare_torch(hardware: HardwareConfig, seed: int) -> torch.device:
-    """Sets threads, seed and Lightning's verbosity for this process; returns the device to run on."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    if hardware.num_threads:
-        torch.set_num_threads(hardware.num_threads)
-    torch.manual_seed(seed)
-    return resolve_device(hardware.device)
-
-
-def resolve_device(device: Device) -> torch.device:
-    """The device that `hardware.device` means on this machine."""
-    if device is Device.auto:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device.name)
 
 
 def build_schedule(config: Config) -> Schedule:

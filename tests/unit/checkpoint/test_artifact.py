@@ -24,7 +24,9 @@ RECIPE = {"data": {"manifest": "demo"}, "seed": 0}
 def save(
     path: Path, components: Mapping[str, float], parents: Mapping[str, Artifact] | None = None
 ) -> Artifact:
-    states: dict[str, dict[str, Tensor]] = {name: {"w": torch.full((3,), v)} for name, v in components.items()}
+    states: dict[str, dict[str, Tensor]] = {
+        name: {"w": torch.full((3,), v)} for name, v in components.items()
+    }
     return save_artifact(
         path,
         states,
@@ -109,5 +111,11 @@ def test_the_lineage_is_printed_down_to_the_roots_and_names_what_is_missing(tmp_
 
 def test_the_hash_tells_names_shapes_and_types_apart() -> None:
     ones = torch.ones(4)
-    variants = [{"a": ones}, {"b": ones}, {"a": ones.reshape(2, 2)}, {"a": ones.to(torch.float64)}, {"a": ones * 2}]
+    variants = [
+        {"a": ones},
+        {"b": ones},
+        {"a": ones.reshape(2, 2)},
+        {"a": ones.to(torch.float64)},
+        {"a": ones * 2},
+    ]
     assert len({hash_tensors(state) for state in variants}) == len(variants)

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from phi4train.checkpoint import store
-from phi4train.checkpoint.store import find_damage, read_document, read_tensors, remove_temporaries, write_folder
+from phi4train.checkpoint.store import (
+    find_damage,
+    read_document,
+    read_tensors,
+    remove_temporaries,
+    write_folder,
+)
 from phi4train.errors import CheckpointError
 
 TENSORS = {"weights": {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.bfloat16)}}

@@ -1,0 +1,199 @@
+"""Every stage of the curriculum runs, chained, and keeps its promises about what may move."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Workspace
+from rich.console import Console
+
+from phi4train.batch import Batch
+from phi4train.checkpoint.artifact import open_artifact
+from phi4train.checkpoint.assembly import assemble_model
+from phi4train.config.curricula import DEFAULT_CURRICULUM, load_curriculum
+from phi4train.curriculum.run import run_curriculum
+from phi4train.data.loader import StepBatch
+from phi4train.errors import CheckpointError, FrozenParameterError, NonFiniteError, ResumeError
+from phi4train.model.phi4 import Phi4Model
+from phi4train.training import stage as stage_module
+from phi4train.training.module import StageModule
+from phi4train.training.stage import train_stage
+
+STAGES = load_curriculum(DEFAULT_CURRICULUM, None).stages
+QUIET = Console(quiet=True)
+
+
+def model_of(workspace: Workspace, stage: str) -> Phi4Model:
+    artifact = open_artifact(workspace.runs / stage / "demo" / "artifact", "the test")
+    model, _ = assemble_model(workspace.config(stage).model, {stage: artifact})
+    return model.eval()
+
+
+def text_batch(length: int = 40) -> Batch:
+    ids_T = torch.randint(0, 1000, (length,), generator=torch.Generator().manual_seed(0))
+    return Batch(
+        input_ids_T=ids_T,
+        position_ids_T=torch.arange(length),
+        labels_T=ids_T,
+        sample_lengths=(length,),
+        modes=("text",),
+        tasks=("t",),
+        keys=("k",),
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_leaves_its_whole_run_folder(trained: Workspace, stage: str) -> None:
+    run = trained.runs / stage / "demo"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 1]
+    names = {p.name for p in run.iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "evaluation.json", "loss.png", "checkpoints", "artifact"} <= names
+    assert not list(run.rglob("*.tmp-*"))
+    lineage = open_artifact(run / "artifact", "the test").lineage
+    config = trained.config(stage)
+    assert set(lineage.components) == {*config.trainable, *config.init}
+    assert set(lineage.parents) == set(config.parents)
+    assert lineage.results["eval/loss"] > 0
+
+
+@torch.no_grad()
+def test_text_only_logits_after_vision_sft_are_those_of_lm_sft_bit_for_bit(trained: Workspace) -> None:
+    before, after = model_of(trained, "lm_sft"), model_of(trained, "vision_sft")
+    assert "vision" in after.adapters
+    adapter = after.get_parameter("language_model.layers.0.mlp.down_proj.lora_B.vision.weight")
+    assert adapter.abs().max() > 0, "the adapter must have learned something, or this shows nothing"
+    batch = text_batch()
+    logits = [model(batch) @ model.head_weight.T for model in (before, after)]
+    assert torch.equal(logits[0], logits[1])
+
+
+def test_a_thawed_weight_fails_the_run_and_leaves_no_artifact(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = StageModule.training_step
+
+    def thawing(self: StageModule, batch: StepBatch, batch_idx: int) -> None:
+        original(self, batch, batch_idx)
+        with torch.no_grad():
+            self.model.language_model.norm.weight[0] += 1e-3
+
+    monkeypatch.setattr(StageModule, "training_step", thawing)
+    config = workspace.config("vision_align", "run.name=thawed", *from_demo("vision_align", workspace))
+    with pytest.raises(FrozenParameterError, match=r"1 moved \(language_model\.norm\.weight\)"):
+        train_stage(config, QUIET)
+    assert not (workspace.runs / "vision_align" / "thawed" / "artifact").exists()
+
+
+def from_demo(stage: str, workspace: Workspace) -> list[str]:
+    """Overrides that take the parents from the runs named demo."""
+    parents = workspace.config(stage).parents
+    return [f"run.parents.{p}={workspace.runs / p / 'demo' / 'artifact'}" for p in parents]
+
+
+def test_a_done_stage_is_not_trained_again(workspace: Workspace) -> None:
+    artifact = workspace.runs / "lm_sft" / "demo" / "artifact" / "files.json"
+    before = artifact.stat().st_mtime_ns
+    train_stage(workspace.config("lm_sft"), QUIET)
+    assert artifact.stat().st_mtime_ns == before
+
+
+def test_a_missing_parent_is_named_with_the_command_that_makes_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    config = workspace.config("vision_sft", f"run.root={tmp_path / 'empty'}")
+    with pytest.raises(
+        CheckpointError, match=r"starts from the artifact of `vision_pretrain`.*does not exist"
+    ) as e:
+        train_stage(config, QUIET)
+    assert "python -m phi4train stage=vision_pretrain scale=demo" in str(e.value)
+    assert not (tmp_path / "empty" / "vision_sft" / "demo" / "artifact").exists()
+
+
+def test_a_parent_of_another_model_size_is_refused(workspace: Workspace) -> None:
+    config = workspace.config(
+        "lm_sft",
+        "run.name=wider",
+        "model.language_model.intermediate_dim=384",
+        *from_demo("lm_sft", workspace),
+    )
+    with pytest.raises(CheckpointError, match=r"another shape: layers\.0\.mlp\.gate_up_proj\.weight"):
+        train_stage(config, QUIET)
+
+
+def test_changed_settings_refuse_a_resume_and_name_the_keys(workspace: Workspace) -> None:
+    (workspace.runs / "lm_sft" / "demo" / "artifact").rename(workspace.runs / "gone")
+    with pytest.raises(ResumeError, match=r"optimizer\.weight_decay: .* -> 0\.5"):
+        train_stage(workspace.config("lm_sft", "optimizer.weight_decay=0.5"), QUIET)
+    train_stage(workspace.config("lm_sft", "logger.every_n_steps=1"), QUIET)
+
+
+def test_resume_never_refuses_a_used_folder_and_overwrite_sets_it_aside(workspace: Workspace) -> None:
+    with pytest.raises(ResumeError, match="resume=never"):
+        train_stage(workspace.config("lm_sft", "resume=never"), QUIET)
+    train_stage(workspace.config("lm_sft", "resume=overwrite"), QUIET)
+    (aside,) = (workspace.runs / "lm_sft" / "demo").glob("previous-*")
+    assert (aside / "artifact" / "lineage.json").is_file()
+
+
+def test_a_model_that_turns_to_nan_stops_the_run(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_module, "build_schedule", lambda config: _exploding(config))
+    config = workspace.config(
+        "lm_pretrain",
+        "run.name=nan",
+        "optimizer.gradient_clip_val=0",
+        "safety.max_bad_steps=2",
+        "budget.max_steps=8",
+    )
+    with pytest.raises(NonFiniteError, match=r"2 steps in a row.*demo/"):
+        train_stage(config, QUIET)
+    assert not (workspace.runs / "lm_pretrain" / "nan" / "artifact").exists()
+
+
+def _exploding(config: stage_module.Config) -> stage_module.Schedule:
+    return stage_module.Schedule(1e30, 8, config.schedule.kind, 0, 0.1, 0.0)
+
+
+def test_a_full_disk_while_saving_loses_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from phi4train.checkpoint import store
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    arguments = ["run.name=full", "budget.max_steps=4", "checkpoint.every_n_steps=2"]
+    original, calls = store.save_file, []
+
+    def full_later(*arguments: object) -> None:
+        calls.append(arguments)
+        full() if len(calls) > 4 else original(*arguments)
+
+    monkeypatch.setattr(store, "save_file", full_later)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        train_stage(workspace.config("lm_pretrain", *arguments), QUIET)
+    run = workspace.runs / "lm_pretrain" / "full"
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["step=00000002"]
+    monkeypatch.setattr(store, "save_file", original)
+    train_stage(workspace.config("lm_pretrain", *arguments), QUIET)
+    assert (run / "artifact" / "lineage.json").is_file()
+
+
+def test_the_curriculum_skips_what_is_done_and_says_why_it_redoes_the_rest(workspace: Workspace) -> None:
+    said = Console(record=True, width=400, quiet=False, file=(workspace.runs / "out.txt").open("w"))
+    run_curriculum(STAGES, workspace.config, said)
+    assert said.export_text().count("is done") == len(STAGES)
+
+    def changed(stage: str) -> stage_module.Config:
+        return workspace.config(
+            stage, *(["optimizer.weight_decay=0.25"] if stage == "vision_pretrain" else [])
+        )
+
+    run_curriculum(STAGES, changed, said)
+    text = said.export_text()
+    assert text.count("is done") == 3
+    assert "vision_pretrain runs: recipe: optimizer.weight_decay" in text
+    assert "vision_sft runs: parent vision_pretrain:" in text
