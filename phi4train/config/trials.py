@@ -12,7 +12,9 @@ _NAMED_ELSEWHERE = ("stage", "run.name")
 
 
 def name_trial(config: Config, overrides: Sequence[str], swept_keys: Collection[str]) -> Config:
-    """The configuration with the swept settings in its run name: `demo-optimizer.lr=0.001,seed=1`.
+    """The configuration with the swept settings in its run name: `demo-optimizer.lr-0.001-seed-1`.
+
+    The name can be typed as it is, `run.name=...`, to evaluate a trial or to build on it.
 
     Parents stay those of the run name without the settings: all trials start from the same artifacts.
     """
@@ -22,7 +24,7 @@ def name_trial(config: Config, overrides: Sequence[str], swept_keys: Collection[
         return config
     run = config.run
     parents = {stage: f"{run.root}/{stage}/{run.name}/artifact" for stage in config.parents}
-    name = re.sub(r"[^\w.,=+-]", "_", f"{run.name}-{','.join(sorted(settings))}")
+    name = re.sub(r"[^\w.+-]", "-", "-".join([run.name, *sorted(settings)]))
     return replace(config, run=replace(run, name=name, parents=parents | run.parents))
 
 
