@@ -14,10 +14,12 @@ import torch
 from small_shards import GEOMETRY, png, question, words, write_questions, write_texts
 
 from phi4train.batch import IGNORE_INDEX, Batch, ImageInputs
+from phi4train.data import decoding
 from phi4train.data.lengths import Limits
 from phi4train.data.loader import DataPlan, StepBatch, build_loader, data_fingerprint, micro_batches_of
 from phi4train.data.mixture import Mixture
 from phi4train.data.order import BatchSize, StepItems
+from phi4train.data.prompts import EncodedSample
 from phi4train.data.shards import ShardWriter
 from phi4train.data.tokenizer import Tokenizer
 
@@ -279,3 +281,12 @@ def test_memory_does_not_grow_with_the_batches(
             grown = -process.memory_info().rss
     gc.collect()
     assert grown + process.memory_info().rss < 8 * 2**20
+
+
+def test_encoded_long_texts_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "_CACHED_LONG_TOKENS", 100)
+    kept = decoding._LongTexts()
+    ids = np.zeros(40, dtype=np.int32)
+    for row in range(5):
+        kept.add((0, 0, row), EncodedSample(ids, ids, ()))
+    assert [row for row in range(5) if kept.find((0, 0, row)) is not None] == [3, 4]

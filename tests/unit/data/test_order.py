@@ -245,3 +245,10 @@ def test_the_order_is_the_one_that_runs_were_started_with() -> None:
     # a change here changes the data order of every run that is resumed: raise ORDER_VERSION
     plans = planner([source("a", [30, 30]), source("b", [40])], seed=3)
     assert [row[:3] for row in rows_of(plans.plan(70))] == GOLDEN_STEP
+
+
+def test_long_samples_are_spread_over_the_steps_of_a_block() -> None:
+    plans = planner([source("a", [9000])], BatchSize(tokens=2048))
+    longest = [int(plans.plan(step).items.length.max()) for step in range(BLOCK_STEPS)]
+    half = BLOCK_STEPS // 2
+    assert abs(np.mean(longest[:half]) - np.mean(longest[half:])) < 40
