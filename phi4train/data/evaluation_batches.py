@@ -20,11 +20,10 @@ from phi4train.errors import SampleError
 
 @dataclass(frozen=True)
 class EvaluationBatch:
-    """A batch, its samples in the same order, and the samples left out since the batch before."""
+    """A batch, and its samples in the same order."""
 
     batch: Batch
     samples: tuple[Sample, ...]
-    skipped: tuple[SkippedSample, ...]
 
 
 def evaluation_batches(
@@ -33,6 +32,7 @@ def evaluation_batches(
     limits: Limits,
     cache_dir: Path,
     max_batch_tokens: int,
+    skipped: list[SkippedSample],
     max_samples: int | None = None,
     as_prompts: bool = False,
 ) -> Iterator[EvaluationBatch]:
@@ -40,29 +40,25 @@ def evaluation_batches(
 
     Args:
         max_batch_tokens: most tokens of a batch; a single longer sample is a batch of its own.
+        skipped: samples that cannot be used are appended to it.
         as_prompts: prompts that end where the answer begins, without labels, instead of training batches.
     """
     decoder = SampleDecoder(mixture, tokenizer, limits, ShardSource(cache_dir))
     waiting: list[DecodedSample] = []
-    skipped: list[SkippedSample] = []
     tokens = 0
     for decoded in _decoded(mixture, decoder, limits, max_samples, as_prompts, skipped):
         length = len(decoded.encoded.input_ids)
         if waiting and tokens + length > max_batch_tokens:
-            yield _finished(waiting, skipped)
+            yield _finished(waiting)
             waiting, tokens = [], 0
         waiting.append(decoded)
         tokens += length
     if waiting:
-        yield _finished(waiting, skipped)
+        yield _finished(waiting)
 
 
-def _finished(waiting: list[DecodedSample], skipped: list[SkippedSample]) -> EvaluationBatch:
-    """A batch of what waits; takes over, and empties, `skipped`."""
-    samples = tuple(decoded.sample for decoded in ordered_by_mode(waiting))
-    batch = EvaluationBatch(collate(waiting), samples, tuple(skipped))
-    skipped.clear()
-    return batch
+def _finished(waiting: list[DecodedSample]) -> EvaluationBatch:
+    return EvaluationBatch(collate(waiting), tuple(decoded.sample for decoded in ordered_by_mode(waiting)))
 
 
 def _decoded(

@@ -11,7 +11,9 @@ from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
+from phi4train.data.index import INDEX_VERSION
 from phi4train.data.indexing import build_index
+from phi4train.data.prompts import CHAT_TEMPLATE_VERSION
 from phi4train.data.shards import ShardSource, ShardWriter, sync_folder, write_atomically
 from phi4train.data.tokenizer import Tokenizer, train_bpe
 from phi4train.demo.families import DemoSizes, Family, demo_families, training_passages
@@ -66,7 +68,7 @@ def build_demo(data_root: Path, seed: int = 0, force: bool = False, sizes: DemoS
 def demo_stamp(seed: int, sizes: DemoSizes) -> dict[str, object]:
     """What decides the bytes of a demo data set."""
     return {
-        "version": DEMO_VERSION,
+        "version": [DEMO_VERSION, INDEX_VERSION, CHAT_TEMPLATE_VERSION],
         "seed": seed,
         "sizes": dict(vars(sizes)),
         "python": platform.python_version(),

@@ -38,7 +38,7 @@ class EvaluationData:
     max_batch_tokens: int
     max_samples: int | None = None
 
-    def batches(self, as_prompts: bool = False) -> Iterator[EvaluationBatch]:
+    def batches(self, skipped: list[SkippedSample], as_prompts: bool = False) -> Iterator[EvaluationBatch]:
         """See `evaluation_batches`."""
         return evaluation_batches(
             self.mixture,
@@ -46,6 +46,7 @@ class EvaluationData:
             self.limits,
             self.cache_dir,
             self.max_batch_tokens,
+            skipped,
             self.max_samples,
             as_prompts,
         )
@@ -62,46 +63,38 @@ def evaluate(
         max_new_tokens: longest generated answer.
         ngrams: baselines, from `fit_baselines` on the training mixture.
     """
-    skipped: dict[str, SkippedSample] = {}
+    skipped: list[SkippedSample] = []
     with evaluation_mode(model):
-        batches = _only_batches(_noting(held_out.batches(), skipped))
+        batches = _only_batches(held_out.batches(skipped))
         perplexities = measure_perplexity(model, batches, ngrams)
         answers = _answers(model, held_out, max_new_tokens, skipped)
         outcomes = [(answer.sample.task, answer.is_correct) for answer in answers]
-    return EvaluationReport(tuple(perplexities), tuple(accuracies(outcomes)), tuple(skipped.values()))
+    unusable = {one.key: one for one in skipped if one.cause != _NO_PROMPT}  # a text has no prompt by nature
+    return EvaluationReport(tuple(perplexities), tuple(accuracies(outcomes)), tuple(unusable.values()))
 
 
 def collect_answers(model: Phi4Model, held_out: EvaluationData, max_new_tokens: int) -> list[Answer]:
     """The model's answers to the samples that have accepted answers, for `show.show_answers`."""
     with evaluation_mode(model):
-        return list(_answers(model, held_out, max_new_tokens, {}))
+        return list(_answers(model, held_out, max_new_tokens, []))
 
 
 def fit_baselines(training: EvaluationData) -> NGrams:
     """Unigram and bigram counts of the training mixture's targets."""
-    return fit_ngrams(_only_batches(training.batches()), training.tokenizer.vocab_size)
+    return fit_ngrams(_only_batches(training.batches([])), training.tokenizer.vocab_size)
 
 
 def _answers(
-    model: Phi4Model, held_out: EvaluationData, max_new_tokens: int, skipped: dict[str, SkippedSample]
+    model: Phi4Model, held_out: EvaluationData, max_new_tokens: int, skipped: list[SkippedSample]
 ) -> Iterator[Answer]:
     if not _has_dialogues(held_out.mixture):
         return
-    prompts = _noting(held_out.batches(as_prompts=True), skipped)
+    prompts = held_out.batches(skipped, as_prompts=True)
     yield from answer_prompts(model, prompts, held_out.tokenizer, max_new_tokens)
 
 
 def _only_batches(batches: Iterable[EvaluationBatch]) -> Iterator[Batch]:
     return (batch.batch for batch in batches)
-
-
-def _noting(
-    batches: Iterable[EvaluationBatch], skipped: dict[str, SkippedSample]
-) -> Iterator[EvaluationBatch]:
-    """The batches; their skipped samples are added to `skipped` by key. A text has no prompt by nature."""
-    for batch in batches:
-        skipped.update({one.key: one for one in batch.skipped if one.cause != _NO_PROMPT})
-        yield batch
 
 
 def _has_dialogues(mixture: Mixture) -> bool:

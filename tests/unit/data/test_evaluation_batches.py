@@ -9,6 +9,7 @@ from small_shards import write_questions
 
 from phi4train.data.evaluation_batches import EvaluationBatch, evaluation_batches
 from phi4train.data.lengths import Limits
+from phi4train.data.loader import SkippedSample
 from phi4train.data.mixture import Mixture
 from phi4train.data.tokenizer import Tokenizer
 
@@ -18,8 +19,8 @@ Run = Callable[..., list[EvaluationBatch]]
 @pytest.fixture
 def run(tmp_path: Path, mixture: Mixture, tokenizer: Tokenizer, limits: Limits) -> Run:
     def batches(max_tokens: int = 300, **options: Any) -> list[EvaluationBatch]:
-        found = evaluation_batches(mixture, tokenizer, limits, tmp_path, max_tokens, **options)
-        return list(found)
+        skipped = options.pop("skipped", [])
+        return list(evaluation_batches(mixture, tokenizer, limits, tmp_path, max_tokens, skipped, **options))
 
     return batches
 
@@ -44,7 +45,8 @@ def test_the_samples_stand_in_the_batchs_order(run: Run) -> None:
 
 
 def test_prompts_end_where_the_answer_begins_and_keep_their_answers(run: Run, tokenizer: Tokenizer) -> None:
-    batches = run(as_prompts=True)
+    skipped: list[SkippedSample] = []
+    batches = run(as_prompts=True, skipped=skipped)
     assert sum(len(each.samples) for each in batches) == 40
     for each in batches:
         assert each.batch.num_targets == 0
@@ -53,7 +55,7 @@ def test_prompts_end_where_the_answer_begins_and_keep_their_answers(run: Run, to
             end += length
             assert int(each.batch.input_ids_T[end]) == tokenizer.role_token_ids["assistant"]
             assert sample.answers == ("yes",)
-    assert {sample.cause for each in batches for sample in each.skipped} == {"no_prompt"}
+    assert {sample.cause for sample in skipped} == {"no_prompt"}
 
 
 def test_the_first_samples_of_each_source_can_be_asked_for(run: Run) -> None:
@@ -69,7 +71,17 @@ def test_unusable_samples_are_reported(
 ) -> None:
     write_questions(tmp_path, 5)
     tight = Limits(limits.context_tokens, 40 * 40, limits.geometry)
-    batches = list(evaluation_batches(open_all("vision"), tokenizer, tight, tmp_path, 300))
-    skipped = [sample for each in batches for sample in each.skipped]
+    skipped: list[SkippedSample] = []
+    batches = list(evaluation_batches(open_all("vision"), tokenizer, tight, tmp_path, 300, skipped))
     assert skipped and {sample.cause for sample in skipped} == {"image_too_large"}
     assert len(skipped) + sum(len(each.samples) for each in batches) == 5
+
+
+def test_samples_are_reported_even_when_none_can_be_used(
+    tmp_path: Path, open_all: Callable[..., Mixture], tokenizer: Tokenizer, limits: Limits
+) -> None:
+    write_questions(tmp_path, 5)
+    nothing = Limits(limits.context_tokens, 1, limits.geometry)
+    skipped: list[SkippedSample] = []
+    assert list(evaluation_batches(open_all("vision"), tokenizer, nothing, tmp_path, 300, skipped)) == []
+    assert len(skipped) == 5

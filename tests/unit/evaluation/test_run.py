@@ -13,6 +13,7 @@ from phi4train.batch import Batch
 from phi4train.data.images import ImageGeometry
 from phi4train.data.index import RECORD_SHAPES
 from phi4train.data.lengths import Limits
+from phi4train.data.loader import SkippedSample
 from phi4train.data.manifest import load_manifest
 from phi4train.data.mixture import index_manifest, open_mixture
 from phi4train.data.shards import ShardWriter
@@ -152,9 +153,9 @@ def test_a_mixture_of_texts_alone_is_not_prompted(
     asked: list[bool] = []
     original = EvaluationData.batches
 
-    def spy(self: EvaluationData, as_prompts: bool = False) -> object:
+    def spy(self: EvaluationData, skipped: list[SkippedSample], as_prompts: bool = False) -> object:
         asked.append(as_prompts)
-        return original(self, as_prompts)
+        return original(self, skipped, as_prompts)
 
     monkeypatch.setattr(EvaluationData, "batches", spy)
     [table] = data.mixture.sources[0].tables

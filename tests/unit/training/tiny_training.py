@@ -1,4 +1,3 @@
-
 import torch
 
 from phi4train.batch import IGNORE_INDEX, Batch
