@@ -35,6 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head`; Python would complain again when it flushes stdout at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if debug:
+            raise
+        print(
+            f"error: {error.filename or 'the disk'} must be usable; found: {error.strerror or error}. "
+            "Free space or mend permissions, and start again; checkpoints are untouched.",
+            file=sys.stderr,
+        )
+        return 2
     return 0
 
 

@@ -1,5 +1,6 @@
 """What a configuration must hold beyond its types; every function yields all problems of its subject."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str],
         *_data_problems(config),
         *_budget_problems(config),
         *_optimizer_problems(config),
+        *_schedule_problems(config),
         *_hardware_problems(config),
         *_range_problems(config),
         *_language_model_problems(config.model.language_model),
@@ -76,6 +78,18 @@ def _optimizer_problems(config: Config) -> Iterator[str]:
         yield (
             "optimizer.lr_law needs budget.global_batch_tokens to know the token budget; found none. "
             "Set optimizer.lr instead."
+        )
+
+
+def _schedule_problems(config: Config) -> Iterator[str]:
+    budget, warmup_steps = config.budget, config.schedule.warmup_steps
+    max_steps = budget.max_steps
+    if max_steps is None and budget.tokens and (budget.global_batch_tokens or 0) > 0:
+        max_steps = math.ceil(budget.tokens / (budget.global_batch_tokens or 1))
+    if max_steps is not None and 0 < max_steps <= warmup_steps:
+        yield (
+            f"schedule.warmup_steps must be below the {max_steps} steps of the budget; found {warmup_steps}. "
+            "Lower it, or set schedule.warmup_steps=0 and schedule.warmup_fraction."
         )
 
 
@@ -139,9 +153,11 @@ def _range_problems(config: Config) -> Iterator[str]:
     }
     fractions = {
         "data.max_bad_fraction": config.data.max_bad_fraction,
-        "schedule.warmup_fraction": config.schedule.warmup_fraction,
         "schedule.decay_fraction": config.schedule.decay_fraction,
         "schedule.min_lr_fraction": config.schedule.min_lr_fraction,
+    }
+    below_one = {
+        "schedule.warmup_fraction": config.schedule.warmup_fraction,
         "optimizer.beta1": config.optimizer.beta1,
         "optimizer.beta2": config.optimizer.beta2,
     }
@@ -154,6 +170,9 @@ def _range_problems(config: Config) -> Iterator[str]:
     for key, number in fractions.items():
         if not 0 <= number <= 1:
             yield f"{key} must be between 0 and 1; found {number}."
+    for key, number in below_one.items():
+        if not 0 <= number < 1:
+            yield f"{key} must be at least 0 and below 1; found {number}."
 
 
 def _nearest_multiples(value: int, divisor: int) -> str:

@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from phi4train.config.schema import Config
 from phi4train.errors import did_you_mean
-from phi4train.model.component_names import COMPONENT_NAMES, LORA_PREFIX
+from phi4train.model.component_names import (
+    COMPONENT_NAMES,
+    LANGUAGE_MODEL,
+    LORA_PREFIX,
+    VISION_ENCODER,
+)
+
+_LAYERED = (LANGUAGE_MODEL, VISION_ENCODER)
+"""Components with layers, whose activations can be recomputed."""
 
 
 def component_problems(
@@ -37,12 +45,12 @@ class _Cycle(Exception):
     pass
 
 
-def _known_components(config: Config) -> list[str]:
-    return [*COMPONENT_NAMES, *(LORA_PREFIX + name for name in config.model.lora)]
-
-
 def _name_problems(config: Config) -> Iterator[str]:
-    known = sorted(set(_known_components(config)))
+    known = sorted(COMPONENT_NAMES)
+    adapters = [name.removeprefix(LORA_PREFIX) for name in known if name.startswith(LORA_PREFIX)]
+    for adapter in config.model.lora:
+        if adapter not in adapters:
+            yield f"model.lora must name known adapters; found '{adapter}'{did_you_mean(adapter, adapters)}."
     places: dict[str, Iterable[str]] = {
         "trainable": config.trainable,
         "init": config.init,
@@ -59,6 +67,12 @@ def _name_problems(config: Config) -> Iterator[str]:
                     f"{key} must name adapters of model.lora; found '{name}'"
                     f"{did_you_mean(adapter, config.model.lora)}."
                 )
+    for name in config.hardware.activation_checkpointing:
+        if name in known and name not in _LAYERED:
+            yield (
+                "hardware.activation_checkpointing must name components with layers, "
+                f"{' or '.join(_LAYERED)}; found '{name}'. Remove it."
+            )
     for name in config.optimizer.lr_multipliers:
         if name in known and name not in config.trainable:
             yield f"optimizer.lr_multipliers must name trainable components; found '{name}', which is frozen."
@@ -80,7 +94,7 @@ def _provided(parents: Iterable[str], recipe: Callable[[str], Config], path: tup
 
 def _origin_problems(config: Config, provided: set[str]) -> Iterator[str]:
     for name in config.trainable:
-        if name in _known_components(config) and name not in provided and name not in config.init:
+        if name in COMPONENT_NAMES and name not in provided and name not in config.init:
             yield (
                 f"the trainable component {name} must come from a parent or from init; found in neither. "
                 f"Add a parent that trains it, or init: {{{name}: fresh}}."

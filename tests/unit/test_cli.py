@@ -153,6 +153,18 @@ def test_an_error_gives_its_exit_code_and_no_traceback(
         main(["stage=lm_sft", "--debug"])
 
 
+def test_a_disk_that_fails_is_the_users_to_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    arguments = ["stage=lm_sft", "scale=demo", f"run.root={tmp_path}/file/x"]
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(
+        f"error: {tmp_path}/file/x/lm_sft/demo must be usable; found: Not a directory. Free"
+    )
+    with pytest.raises(NotADirectoryError):
+        main([*arguments, "--debug"])
+
+
 def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(config: Config, console: object) -> None:
         raise KeyboardInterrupt

@@ -6,6 +6,11 @@ from phi4train.config.load import load_config
 from phi4train.errors import ConfigError
 
 HEADS = "model.language_model.num_heads"
+FIXED = [
+    *("stage=lm_sft", "scale=demo", "model.language_model.hidden_dim=192", f"{HEADS}=6"),
+    *("hardware.micro_batch_tokens=4096", "budget.global_batch_tokens=4096"),
+]
+"""A demo run with the numbers that the messages below name."""
 
 
 @pytest.mark.parametrize(
@@ -17,7 +22,11 @@ HEADS = "model.language_model.num_heads"
         ("optimizer.lr=null", "exactly one of optimizer.lr and optimizer.lr_law must be set; found none"),
         ("budget.max_steps=0", "budget.max_steps must be above 0; found 0"),
         ("optimizer.weight_decay=-1", "optimizer.weight_decay must not be negative; found -1.0"),
-        ("schedule.warmup_fraction=1.5", "schedule.warmup_fraction must be between 0 and 1; found 1.5"),
+        ("schedule.warmup_fraction=1.5", "schedule.warmup_fraction must be at least 0 and below 1; found 1.5"),
+        ("optimizer.beta1=1", "optimizer.beta1 must be at least 0 and below 1; found 1.0"),
+        ("optimizer.beta2=1.0", "optimizer.beta2 must be at least 0 and below 1; found 1.0"),
+        ("data.max_bad_fraction=1.01", "data.max_bad_fraction must be between 0 and 1; found 1.01"),
+        ("schedule.warmup_steps=100000", "schedule.warmup_steps must be below the "),
         ("budget.global_batch_tokens=10000",
          "hardware.micro_batch_tokens = 4096; found 10000. The nearest that hold: 8192 or 12288"),
         ("budget.global_batch_tokens=100", "found 100. The nearest that hold: 4096"),
@@ -36,6 +45,9 @@ HEADS = "model.language_model.num_heads"
         ("init.language_model=fresh", "init must name components that no parent provides; found 'language_model'"),
         ("optimizer.lr_multipliers.vision_encoder=2", "found 'vision_encoder', which is frozen"),
         ("hardware.activation_checkpointing=[lm]", "hardware.activation_checkpointing must name components; found 'lm'"),
+        ("hardware.activation_checkpointing=[vision_projector]",
+         "must name components with layers, language_model or vision_encoder; found 'vision_projector'"),
+        ("model.lora.vison.r=4", "model.lora must name known adapters; found 'vison' (did you mean 'vision'?)"),
         ("parents=[lm_pretrian]", "parents must be stages; found 'lm_pretrian' (did you mean 'lm_pretrain'?)"),
         ("run.parents.lm_stf=x", "run.parents must name parents of this stage; found 'lm_stf'"),
         ("data.manifest=demo_lm_stf", "data.manifest: a manifest is data_manifests/<name>.yaml"),
@@ -45,7 +57,7 @@ HEADS = "model.language_model.num_heads"
 )  # fmt: skip
 def test_what_does_not_hold_is_told_with_what_would(overrides: str, problem: str | None) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(["stage=lm_sft", "scale=demo", overrides])
+        load_config([*FIXED, overrides])
     assert problem is None or problem in "\n".join(caught.value.problems)
 
 
