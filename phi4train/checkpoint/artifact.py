@@ -7,8 +7,8 @@ training gives the same identity on any day and machine.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from phi4train.checkpoint.store import find_damage, read_document, read_tensors,
 from phi4train.errors import CheckpointError
 
 LINEAGE_NAME = "lineage"
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Lineage:
         data_fingerprint: hash of the data it learned from.
         code: version and commit of the code.
         results: final metrics.
+        initialised_from: identity of the artifact that `init` took a component from, by component.
     """
 
     identity: str
@@ -46,6 +48,22 @@ class Lineage:
     data_fingerprint: str
     code: Mapping[str, str]
     results: Mapping[str, float]
+    initialised_from: Mapping[str, str] = field(default_factory=dict)
+
+    def inputs(self) -> dict[str, str]:
+        """Fingerprints of all that the stage was trained from, as `StageInputs` gives them."""
+        return name_inputs(self.data_fingerprint, self.parents, self.initialised_from)
+
+
+def name_inputs(
+    data_fingerprint: str, parents: Mapping[str, str], initialised_from: Mapping[str, str]
+) -> dict[str, str]:
+    """Fingerprints of a stage's data, parents and given components under the names that messages use."""
+    return {
+        "data": data_fingerprint,
+        **{f"parent {stage}": identity for stage, identity in parents.items()},
+        **{f"init.{component}": identity for component, identity in initialised_from.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -56,20 +74,33 @@ class Artifact:
     lineage: Lineage
 
     def parent(self, stage: str) -> "Artifact":
-        """The parent artifact that `stage` made.
+        """The parent artifact that `stage` made, also when its run or this one has been set aside since.
 
         Raises:
             CheckpointError: it is gone, or another one is in its place.
         """
-        path = (self.path / self.lineage.parent_paths[stage]).resolve()
-        parent = open_artifact(path, needed_by=str(self.path))
-        if parent.lineage.identity != self.lineage.parents[stage]:
-            raise CheckpointError(
-                f"the parent `{stage}` of {self.path} must be artifact {self.lineage.parents[stage][:12]}: "
-                f"{path} now holds {parent.lineage.identity[:12]}. "
-                f"Train `{self.lineage.stage}` again from it, or put the old artifact back."
-            )
-        return parent
+        identity = self.lineage.parents[stage]
+        for path in self._places_of(stage):
+            try:
+                parent = open_artifact(path, needed_by=str(self.path))
+            except CheckpointError:
+                continue
+            if parent.lineage.identity == identity:
+                return parent
+        path = next(self._places_of(stage))
+        found = open_artifact(path, needed_by=str(self.path))
+        raise CheckpointError(
+            f"the parent `{stage}` of {self.path} must be artifact {identity[:12]}: "
+            f"{path} now holds {found.lineage.identity[:12]}. "
+            f"Train `{self.lineage.stage}` again from it, or put the old artifact back."
+        )
+
+    def _places_of(self, stage: str) -> Iterator[Path]:
+        """Where a parent may be: where it was, set aside beside it, and both for a run set aside itself."""
+        for start in (self.path, self.path.parent):
+            path = (start / self.lineage.parent_paths[stage]).resolve()
+            yield path
+            yield from sorted(path.parent.glob(f"previous-*/{path.name}"))
 
 
 def hash_tensors(state: Mapping[str, Tensor]) -> str:
@@ -92,6 +123,7 @@ def save_artifact(
     data_fingerprint: str,
     code: Mapping[str, str],
     results: Mapping[str, float],
+    initialised_from: Mapping[str, str] | None = None,
 ) -> Artifact:
     """Publishes the trained components with their lineage, atomically, and reads them back.
 
@@ -113,8 +145,9 @@ def save_artifact(
         data_fingerprint=data_fingerprint,
         code=code,
         results=results,
+        initialised_from=initialised_from or {},
     )
-    write_folder(path, tensors=components, documents={LINEAGE_NAME: {"format": 1, **vars(lineage)}})
+    write_folder(path, tensors=components, documents={LINEAGE_NAME: {"format": FORMAT, **vars(lineage)}})
     artifact = open_artifact(path, needed_by="the stage that has just written it")
     for name, expected in hashes.items():
         if hash_tensors(read_tensors(path, name)) != expected:
@@ -137,9 +170,26 @@ def open_artifact(path: Path, needed_by: str) -> Artifact:
         raise CheckpointError(
             f"the artifact {path} must be complete: {damage}. Delete it and train its stage again."
         )
+    return Artifact(path=path, lineage=_read_lineage(path))
+
+
+def _read_lineage(path: Path) -> Lineage:
     document = read_document(path, LINEAGE_NAME)
-    document.pop("format")
-    return Artifact(path=path, lineage=Lineage(**document))
+    found = document.pop("format", None)
+    if found != FORMAT:
+        raise CheckpointError(
+            f"the artifact {path} must be of format {FORMAT}: found {found}. "
+            "Use the version of phi4train that wrote it, or train its stage again."
+        )
+    known = {f.name for f in fields(Lineage)}
+    needed = {f.name for f in fields(Lineage) if f.default_factory is MISSING}
+    wrong = sorted(needed - document.keys()) + sorted(document.keys() - known)
+    if wrong:
+        raise CheckpointError(
+            f"{path / LINEAGE_NAME}.json must hold the fields of a lineage: {', '.join(wrong)} missing or "
+            "unknown. Put the artifact's own file back, or delete the artifact and train its stage again."
+        )
+    return Lineage(**document)
 
 
 def find_component(artifacts: Mapping[str, Artifact], component: str) -> Artifact | None:

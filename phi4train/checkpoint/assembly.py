@@ -78,5 +78,24 @@ def _source(component: str, artifacts: Mapping[str, Artifact], init: Mapping[str
         return find_component(artifacts, component)
     if init[component] == FRESH:
         return None
-    given = open_artifact(Path(init[component]), needed_by=f"init.{component}")
-    return find_component({given.lineage.stage: given}, component)
+    given = open_initial(init)[component]
+    holder = find_component({given.lineage.stage: given}, component)
+    if holder is None:
+        raise ConfigError(
+            f"init.{component} must be the folder of an artifact that holds {component}: neither "
+            f"{given.path} nor an ancestor does. Name another artifact, or `fresh`."
+        )
+    return holder
+
+
+def open_initial(init: Mapping[str, str]) -> dict[str, Artifact]:
+    """The artifacts that `init` takes components from, by component.
+
+    Raises:
+        CheckpointError: one is missing or damaged.
+    """
+    return {
+        component: open_artifact(Path(folder), needed_by=f"init.{component}")
+        for component, folder in init.items()
+        if folder != FRESH
+    }

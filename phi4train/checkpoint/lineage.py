@@ -24,6 +24,9 @@ def _describe(artifact: Artifact, first: str, rest: str) -> list[str]:
         f"seed {lineage.recipe['seed']}",
         f"{rest}{bar}code   {code}",
     ]
+    if lineage.initialised_from:
+        given = ", ".join(f"{name} from {key[:12]}" for name, key in lineage.initialised_from.items())
+        lines.append(f"{rest}{bar}init   {given}")
     if lineage.results:
         lines.append(rest + bar + "result " + ", ".join(f"{k} {v:.4g}" for k, v in lineage.results.items()))
     for index, stage in enumerate(lineage.parents):

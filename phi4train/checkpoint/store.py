@@ -20,7 +20,8 @@ from torch import Tensor
 from phi4train.errors import CheckpointError
 
 FILES_NAME = "files.json"
-_TEMPORARY_MARK = ".tmp-"
+TEMPORARY_MARK = ".tmp-"
+_OLD_MARK = f"{TEMPORARY_MARK}old-"
 
 
 def write_folder(
@@ -35,7 +36,7 @@ def write_folder(
     Raises:
         CheckpointError: it could not be written (disk full, no permission); the old folder is untouched.
     """
-    temporary = destination.with_name(f"{destination.name}{_TEMPORARY_MARK}{uuid.uuid4().hex[:8]}")
+    temporary = destination.with_name(f"{destination.name}{TEMPORARY_MARK}{uuid.uuid4().hex[:8]}")
     try:
         temporary.mkdir(parents=True)
         for name, state in tensors.items():
@@ -59,11 +60,19 @@ def write_folder(
 
 
 def _publish(temporary: Path, destination: Path) -> None:
-    """Renames a finished folder to its name; one that is there is moved aside first and then deleted."""
-    aside = destination.with_name(f"{destination.name}{_TEMPORARY_MARK}old-{uuid.uuid4().hex[:8]}")
+    """Renames a finished folder to its name; one that is there is moved aside first and then deleted.
+
+    A kill between the two renames is mended by `clean_up`.
+    """
+    aside = destination.with_name(f"{destination.name}{_OLD_MARK}{uuid.uuid4().hex[:8]}")
     if destination.exists():
         destination.rename(aside)
-    temporary.rename(destination)
+    try:
+        temporary.rename(destination)
+    except OSError:
+        if aside.exists():
+            aside.rename(destination)
+        raise
     _fsync(destination.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -76,10 +85,17 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Deletes what interrupted writes left behind in `folder`."""
-    for path in folder.glob(f"*{_TEMPORARY_MARK}*"):
-        shutil.rmtree(path, ignore_errors=True)
+def clean_up(folder: Path) -> None:
+    """Deletes what killed writes left behind in `folder`; a folder that one had moved aside is put back."""
+    for path in folder.glob(f"*{_OLD_MARK}*"):
+        destination = path.with_name(path.name.split(_OLD_MARK)[0])
+        if not destination.exists() and find_damage(path) is None:
+            path.rename(destination)
+    for path in folder.glob(f"*{TEMPORARY_MARK}*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:
@@ -97,6 +113,8 @@ def find_damage(folder: Path, hash_tensor_files: bool = True) -> str | None:
         entries = json.loads((folder / FILES_NAME).read_text())
     except (OSError, ValueError):
         return f"{FILES_NAME} is missing or unreadable"
+    if not _is_file_list(entries):
+        return f"{FILES_NAME} is no list of files with their bytes and sha256"
     for name, entry in entries.items():
         path = folder / name
         if not path.is_file():
@@ -107,6 +125,12 @@ def find_damage(folder: Path, hash_tensor_files: bool = True) -> str | None:
         if hashed and file_sha256(path) != entry["sha256"]:
             return f"{name} does not match its sha256"
     return None
+
+
+def _is_file_list(entries: Any) -> bool:
+    return isinstance(entries, dict) and all(
+        isinstance(entry, dict) and entry.keys() == {"bytes", "sha256"} for entry in entries.values()
+    )
 
 
 def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
@@ -121,7 +145,9 @@ def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
 def read_document(folder: Path, name: str) -> dict[str, Any]:
     """The JSON object of `<name>.json` in a verified folder."""
     try:
-        document: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+        document: Any = json.loads((folder / f"{name}.json").read_text())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / name}.json must be a readable JSON object: {error}.") from error
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{folder / name}.json must be a JSON object: found {document!r:.40}.")
     return document

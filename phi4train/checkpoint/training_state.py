@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from phi4train.checkpoint.store import (
+    clean_up,
     find_damage,
     read_document,
     read_tensors,
-    remove_temporaries,
     write_folder,
 )
+from phi4train.errors import CheckpointError
 
 _STEP_FOLDER = re.compile(r"step=(\d{8,})")
 
@@ -90,7 +91,7 @@ class CheckpointFolder:
     def newest_complete(self) -> tuple[Path | None, list[str]]:
         """The newest checkpoint whose files verify, and a line for each newer one that was passed over."""
         if self._path.is_dir():
-            remove_temporaries(self._path)
+            clean_up(self._path)
         passed_over: list[str] = []
         for step in reversed(self.steps()):
             folder = self._folder(step)
@@ -99,6 +100,16 @@ class CheckpointFolder:
                 return folder, passed_over
             passed_over.append(f"{folder} is damaged and passed over: {damage}")
         return None, passed_over
+
+    def newest_inputs(self) -> Mapping[str, str] | None:
+        """Fingerprints of what the newest readable checkpoint was trained from; None: there is none."""
+        for step in reversed(self.steps()):
+            try:
+                inputs: Mapping[str, str] = read_document(self._folder(step), "state")["progress"]["inputs"]
+            except (CheckpointError, KeyError, TypeError):
+                continue
+            return inputs
+        return None
 
     def _folder(self, step: int) -> Path:
         return self._path / f"step={step:08d}"

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from phi4train.config.schema import Config, Resume
 from phi4train.curriculum.graph import order_stages
-from phi4train.training.inputs import artifact_path, open_data, open_parents, stage_fingerprint
+from phi4train.training.inputs import open_inputs, run_path
+from phi4train.training.run_folder import RunFolder
 from phi4train.training.stage import train_stage
 from phi4train.training.status import stage_status
 
@@ -31,10 +32,11 @@ def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console
 
 
 def _bring_up_to_date(config: Config, console: Console) -> Path:
-    path = artifact_path(config, config.stage)
-    status = stage_status(config, path, stage_fingerprint(config, open_data(config)), open_parents(config))
+    folder = RunFolder(run_path(config, config.stage))
+    status = stage_status(config, folder, open_inputs(config).fingerprints())
     if status.artifact is not None:
-        console.print(f"[bold]{config.stage}[/] is done: {path} ({status.artifact.lineage.identity[:12]})")
-        return path
+        identity = status.artifact.lineage.identity[:12]
+        console.print(f"[bold]{config.stage}[/] is done: {folder.artifact} ({identity})")
+        return folder.artifact
     console.print(f"[bold]{config.stage}[/] runs: {'; '.join(status.reasons)}")
     return train_stage(replace(config, resume=Resume.overwrite) if status.is_stale else config, console)

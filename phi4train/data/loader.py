@@ -5,7 +5,8 @@ plan(k)  ->  packs  ->  micro-batches of at most `micro_batch_tokens`  ->  this 
 
 import hashlib
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from phi4train.data.order import (
 )
 from phi4train.data.shards import ShardSource
 from phi4train.data.tokenizer import Tokenizer
-from phi4train.errors import SampleError
+from phi4train.errors import Phi4TrainError, SampleError
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,38 @@ class StepDataset(Dataset[StepBatch]):
         return SkippedSample(self._decoder.key(source, shard, row), name, cause, message)
 
 
+class StepLoader(DataLoader[StepBatch]):
+    """The DataLoader of a StepDataset; a user's error that a worker meets is raised here as it was there."""
+
+    def __iter__(self) -> Iterator[StepBatch]:  # type: ignore[override]
+        for item in super().__iter__():
+            if isinstance(item, Phi4TrainError):
+                raise item
+            yield item
+
+
+class _ErrorsAsItems(Dataset[StepBatch | Phi4TrainError]):
+    """Items of a dataset; a user's error is an item too, or the DataLoader would wrap it in tracebacks."""
+
+    def __init__(self, steps: StepDataset) -> None:
+        self._steps = steps
+
+    def __getitem__(self, step: int) -> StepBatch | Phi4TrainError:
+        try:
+            return self._steps[step]
+        except Phi4TrainError as error:
+            return error
+
+
+def _leave_signals_to_the_main_process(worker: int) -> None:
+    """A signal to the whole process group (SLURM, Ctrl-C) stops the run at a step's end: workers outlive it.
+
+    They end when the main process closes the loader or is gone.
+    """
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(signum, signal.SIG_IGN)
+
+
 def build_loader(
     mixture: Mixture,
     tokenizer: Tokenizer,
@@ -158,7 +191,7 @@ def build_loader(
     rank: int = 0,
     world_size: int = 1,
     start_method: str | None = None,
-) -> "DataLoader[StepBatch]":
+) -> StepLoader:
     """A DataLoader over the steps start_step .. max_steps - 1, in order.
 
     Starting at step one million costs what starting at step 0 costs.
@@ -173,14 +206,16 @@ def build_loader(
     )
     decoder = SampleDecoder(mixture, tokenizer, plan.limits, ShardSource(cache_dir))
     dataset = StepDataset(planner, decoder, plan.micro_batch_tokens, rank, world_size)
-    return DataLoader(
-        dataset,
+    return StepLoader(
+        _ErrorsAsItems(dataset),  # type: ignore[arg-type]
         batch_size=None,
         sampler=range(start_step, max_steps),
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         multiprocessing_context=start_method if num_workers else None,
+        worker_init_fn=_leave_signals_to_the_main_process,
+        generator=torch.Generator(),  # else iterating draws from the global one, which dropout draws from too
     )
 
 

@@ -10,6 +10,7 @@ K head dimension, B samples of a group, L their padded length.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -158,11 +159,12 @@ class PackedAttention:
 
 def uses_flash_attention(x: Tensor) -> bool:
     """Whether flash-attn's kernel can attend over `x`: on a GPU, in half precision, if installed."""
-    return (
-        x.device.type == "cuda"
-        and x.dtype in (torch.float16, torch.bfloat16)
-        and find_spec("flash_attn") is not None
-    )
+    return x.device.type == "cuda" and x.dtype in (torch.float16, torch.bfloat16) and _has_flash_attention()
+
+
+@cache
+def _has_flash_attention() -> bool:
+    return find_spec("flash_attn") is not None
 
 
 class _Gather(torch.autograd.Function):

@@ -1,5 +1,7 @@
 """What happens around the steps. A callback knows no other callback and never changes the maths."""
 
+import math
+import os
 import resource
 import signal
 import time
@@ -30,6 +32,8 @@ from phi4train.training.run_folder import RunFolder, append_line
 
 MetricSink = Callable[[dict[str, float]], None]
 
+_STOPPING = b"\nCtrl-C: the run ends and is saved after this step; press it again to stop at once\n"
+
 
 class SampleGuard(L.Callback):
     """Counts samples, writes each skipped one to skipped.jsonl, and stops a run whose data are bad.
@@ -38,7 +42,7 @@ class SampleGuard(L.Callback):
         folder: where skipped.jsonl is.
         progress: counters of the run; updated before each step.
         max_bad_fraction: largest share of all samples so far that may be skipped.
-        max_bad_in_a_row: skipped samples with no good one between them that stop the run.
+        max_bad_in_a_row: skipped samples that stop the run, over steps without a good one.
     """
 
     def __init__(
@@ -56,17 +60,30 @@ class SampleGuard(L.Callback):
         for skipped in batch.skipped:
             append_line(self._folder.skipped, {"step": batch.step, **vars(skipped)})
         self._progress.add(batch)
-        bad, used = self._progress.skipped_samples, self._progress.samples
-        too_many = bad > self._max_bad_fraction * (bad + used) and bad + used >= 1 / self._max_bad_fraction
-        if batch.skipped and (too_many or self._progress.bad_in_a_row >= self._max_bad_in_a_row):
+        problem = self._problem() if batch.skipped else None
+        if problem is not None:
             causes = sorted({skipped.cause for skipped in batch.skipped})
             raise BadDataError(
-                f"at most data.max_bad_fraction={self._max_bad_fraction:g} of the samples and "
-                f"data.max_bad_in_a_row={self._max_bad_in_a_row} in a row may be unusable: {bad} of "
-                f"{bad + used} are, the last {self._progress.bad_in_a_row} without a good one between "
-                f"(now: {', '.join(causes)}). See {self._folder.skipped}, run `phi4train data check`, "
-                "mend the shards or raise the limit; the last checkpoint is untouched."
+                f"{problem} (now: {', '.join(causes)}). See {self._folder.skipped}, "
+                "run `phi4train data check`, mend the shards or raise the limit; "
+                "the last checkpoint is untouched."
             )
+
+    def _problem(self) -> str | None:
+        """The limit that the samples so far break; the share counts once one bad sample may be within it."""
+        bad, in_a_row = self._progress.skipped_samples, self._progress.bad_in_a_row
+        allowed = self._max_bad_fraction * (bad + self._progress.samples)
+        if bad > allowed and (allowed >= 1 or self._max_bad_fraction == 0):
+            return (
+                f"at most data.max_bad_fraction={self._max_bad_fraction:g} of the samples may be unusable: "
+                f"{bad} of {bad + self._progress.samples} are"
+            )
+        if in_a_row >= self._max_bad_in_a_row:
+            return (
+                f"fewer than data.max_bad_in_a_row={self._max_bad_in_a_row} samples may be unusable without "
+                f"a step that has a good one: {in_a_row} were"
+            )
+        return None
 
 
 class MetricsWriter(L.Callback):
@@ -112,7 +129,8 @@ class MetricsWriter(L.Callback):
         self._progress.skipped_steps += pl_module.result.is_skipped
         record[keys.SKIPPED_SAMPLES] = self._progress.skipped_samples
         record[keys.SKIPPED_STEPS] = self._progress.skipped_steps
-        append_line(self._folder.metrics, record)
+        # NaN is no JSON.
+        append_line(self._folder.metrics, {k: v if math.isfinite(v) else None for k, v in record.items()})
         if batch.step % self._every_n_steps == 0:
             for sink in self._sinks:
                 sink(record)
@@ -121,7 +139,7 @@ class MetricsWriter(L.Callback):
 def step_metrics(
     result: StepResult, batch: StepBatch, step_seconds: float, wait_seconds: float
 ) -> dict[str, float]:
-    """One line of metrics.jsonl; losses are means over target tokens, in nats."""
+    """One line of metrics.jsonl; losses are means over target tokens, in nats, and NaN without any."""
     num_tokens = sum(micro_batch.input_ids_T.numel() for micro_batch in batch.micro_batches)
     num_samples = sum(len(micro_batch.keys) for micro_batch in batch.micro_batches)
     metrics = {
@@ -203,9 +221,17 @@ class ProgressBar(L.Callback):
         """Leaves the terminal as it was."""
         self._bar.stop()
 
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Leaves the terminal as it was; Lightning calls no teardown then."""
+        self._bar.stop()
+
 
 class PeriodicSave(L.Callback):
-    """Calls `save(step)` every n steps and when `stop` is requested; ends the run in the second case.
+    """Calls `save(step)` every n steps and when a signal asks for a stop; ends the run in the second case.
+
+    SIGTERM, SIGUSR1 and Ctrl-C ask for a stop at the end of the step; a second Ctrl-C stops at once.
 
     Args:
         save: writes a checkpoint of the state after `step` steps.
@@ -219,12 +245,16 @@ class PeriodicSave(L.Callback):
         self.stop_signal: signal.Signals | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes over SIGTERM and SIGUSR1: the handler only sets a flag."""
-        for signum in (signal.SIGTERM, signal.SIGUSR1):
+        """Takes over the signals: the handler only sets a flag."""
+        for signum in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             self._previous_handlers[signum] = signal.signal(signum, self._request_stop)
 
     def _request_stop(self, signum: int, frame: FrameType | None) -> None:
+        if signum == self.stop_signal == signal.SIGINT:
+            raise KeyboardInterrupt
         self.stop_signal = signal.Signals(signum)
+        if signum == signal.SIGINT:
+            os.write(2, _STOPPING)  # unlike print, allowed anywhere in a handler
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: StepBatch, batch_idx: int
@@ -239,6 +269,15 @@ class PeriodicSave(L.Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Gives the signals back."""
+        self._give_back()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Gives the signals back; Lightning calls no teardown then."""
+        self._give_back()
+
+    def _give_back(self) -> None:
         for signum, handler in self._previous_handlers.items():
             signal.signal(signum, handler)
         self._previous_handlers.clear()

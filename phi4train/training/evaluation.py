@@ -1,5 +1,8 @@
 """Evaluates a stage's model on its recipe's held-out mixture: while it trains, at its end, or afterwards."""
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +16,9 @@ from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, 
 from phi4train.evaluation.show import show_answers
 from phi4train.evaluation.table import report_tables
 from phi4train.model.phi4 import Phi4Model
-from phi4train.training.inputs import artifact_path, open_data, train_command
-from phi4train.training.torch_setup import prepare_torch
+from phi4train.training.inputs import StageData, artifact_path, open_data, require_encoders, train_command
+from phi4train.training.run_folder import RunFolder
+from phi4train.training.torch_setup import autocast, cast_weights, prepare_torch
 
 
 class HeldOut:
@@ -22,14 +26,18 @@ class HeldOut:
 
     Args:
         config: a recipe that names `evaluation.manifest`.
+        encoders: modalities that the model encodes.
 
     Raises:
         ManifestError: the mixture, a shard or an index is missing.
+        ConfigError: it holds media that the model cannot encode.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, encoders: Iterable[str]) -> None:
         self._config = config
-        self._data = self._open(config.evaluation.manifest)
+        data = open_data(config, config.evaluation.manifest)
+        require_encoders(data, encoders)
+        self._data = self._as_evaluated(data)
 
     def measure(
         self, model: Phi4Model, max_samples: int = 0, with_baselines: bool = False
@@ -44,14 +52,16 @@ class HeldOut:
         settings = self._config.evaluation
         ngrams = None
         if with_baselines and settings.baseline_samples:
-            ngrams = fit_baselines(self._open(self._config.data.manifest, settings.baseline_samples))
-        return evaluate(model, self._limited(max_samples), settings.max_new_tokens, ngrams)
+            training = self._as_evaluated(open_data(self._config), settings.baseline_samples)
+            ngrams = fit_baselines(training)
+        with self._autocast(model):
+            return evaluate(model, self._limited(max_samples), settings.max_new_tokens, ngrams)
 
     def show(self, model: Phi4Model, console: Console, num_answers: int) -> None:
         """Prints `num_answers` answers, spread over the held-out sources and tasks."""
-        answers = collect_answers(
-            model, self._limited(num_answers * 8), self._config.evaluation.max_new_tokens
-        )
+        held_out = self._limited(num_answers * 8)
+        with self._autocast(model):
+            answers = collect_answers(model, held_out, self._config.evaluation.max_new_tokens)
         tasks: dict[str, list[int]] = {}
         for position, answer in enumerate(answers):
             tasks.setdefault(answer.sample.task, []).append(position)
@@ -61,10 +71,12 @@ class HeldOut:
         show_answers([answers[position] for _, position in rounds[:num_answers]], console)
 
     def _limited(self, max_samples: int) -> EvaluationData:
-        return self._data if not max_samples else self._open(self._config.evaluation.manifest, max_samples)
+        return replace(self._data, max_samples=max_samples or None)
 
-    def _open(self, manifest: str | None, max_samples: int | None = None) -> EvaluationData:
-        data = open_data(self._config, manifest)
+    def _autocast(self, model: Phi4Model) -> AbstractContextManager[None]:
+        return autocast(self._config.hardware.precision, model.head_weight.device)
+
+    def _as_evaluated(self, data: StageData, max_samples: int | None = None) -> EvaluationData:
         return EvaluationData(
             data.mixture,
             data.tokenizer,
@@ -80,13 +92,15 @@ def evaluate_stage(
 ) -> Path:
     """Evaluates a finished stage, prints the tables and writes `evaluation.json` beside its artifact.
 
+    On another manifest than the run's own, the file is `evaluation-<manifest>.json`.
+
     Args:
         config: the stage's recipe; its `evaluation.manifest` may be another one than in training.
         artifact: whose weights; None: those of the stage's own run.
         num_shown: how many answers to print.
 
     Raises:
-        CheckpointError: there is no such artifact; says which command makes it.
+        CheckpointError: there is no such artifact (says which command makes it), or another stage made it.
         ConfigError: the recipe names no held-out data.
     """
     if config.evaluation.manifest is None:
@@ -97,12 +111,13 @@ def evaluate_stage(
     device = prepare_torch(config.hardware, config.seed)
     opened = _open_own(config, artifact)
     model, _ = assemble_model(config.model, {opened.lineage.stage: opened}, routing=config.data.routing.value)
-    held_out = HeldOut(config)
+    held_out = HeldOut(config, model.encoders)
+    cast_weights(model, config.hardware.precision)
     model.to(device)
     console.print(f"{opened.path} ({opened.lineage.identity[:12]}) on {config.evaluation.manifest}")
     report = held_out.measure(model, with_baselines=True)
     console.print(report_tables(report))
-    target = opened.path.parent / "evaluation.json"
+    target = _report_path(opened, config.evaluation.manifest)
     save_report(report, target)
     if num_shown:
         held_out.show(model, console, num_shown)
@@ -117,7 +132,21 @@ def _open_own(config: Config, artifact: Path | None) -> Artifact:
             f"evaluating `{config.stage}` needs its artifact: {path} does not exist. "
             f"Make it with `{train_command(config, config.stage)}`, or name another one with --artifact."
         )
-    return open_artifact(path, needed_by=f"the evaluation of `{config.stage}`")
+    opened = open_artifact(path, needed_by=f"the evaluation of `{config.stage}`")
+    if opened.lineage.stage != config.stage:
+        raise CheckpointError(
+            f"evaluating `{config.stage}` needs an artifact of that stage: {path} is one of "
+            f"`{opened.lineage.stage}`. Say stage={opened.lineage.stage}, or name another --artifact."
+        )
+    return opened
+
+
+def _report_path(artifact: Artifact, manifest: str) -> Path:
+    """`evaluation.json` is the run's own: on the manifest that its configuration names."""
+    run = artifact.path.parent
+    trained_with = RunFolder(run).read_config() or {}
+    is_own = trained_with.get("evaluation", {}).get("manifest") == manifest
+    return run / ("evaluation.json" if is_own else f"evaluation-{Path(manifest).stem}.json")
 
 
 def one_line(report: EvaluationReport, settings: EvaluationConfig) -> str:

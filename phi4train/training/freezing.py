@@ -73,6 +73,6 @@ def assert_nothing_frozen_moved(before: Mapping[str, str], after: Mapping[str, s
     if moved:
         raise FrozenParameterError(
             "every tensor outside the stage's `trainable` components must be bit-identical after it: "
-            f"{len(moved)} moved ({', '.join(moved[:10])}). No artifact was written. "
+            f"{len(moved)} moved ({', '.join(moved[:10])}). Nothing was saved. "
             "Find what writes to them, or add their component to `trainable`."
         )

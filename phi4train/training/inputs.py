@@ -1,12 +1,17 @@
 """What a stage starts from, found and opened: its parents' artifacts, its tokenizer, its data."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from phi4train.checkpoint.artifact import Artifact, open_artifact
+import numpy as np
+
+from phi4train.checkpoint.artifact import Artifact, name_inputs, open_artifact
+from phi4train.checkpoint.assembly import open_initial
 from phi4train.config.resources import resource_folder
 from phi4train.config.schema import Config, RunPathsConfig
 from phi4train.data.images import ImageGeometry
+from phi4train.data.index import MEDIA_KIND_NAMES
 from phi4train.data.lengths import Limits
 from phi4train.data.loader import DataPlan, data_fingerprint
 from phi4train.data.manifest import load_manifest
@@ -115,6 +120,62 @@ def data_plan(config: Config, data: StageData) -> DataPlan:
     )
 
 
-def stage_fingerprint(config: Config, data: StageData) -> str:
-    """Hash of all that decides which samples step k of the stage holds, but for the seed."""
-    return data_fingerprint(data.mixture, data_plan(config, data))
+@dataclass(frozen=True)
+class StageInputs:
+    """All that a stage is trained from, opened.
+
+    Args:
+        parents: artifacts by stage.
+        initial: artifacts that `init` takes components from, by component.
+        data_fingerprint: hash of all that decides which samples step k of the stage holds, but for the seed.
+    """
+
+    parents: Mapping[str, Artifact]
+    initial: Mapping[str, Artifact]
+    data: StageData
+    data_fingerprint: str
+
+    @property
+    def initialised_from(self) -> dict[str, str]:
+        """Identities of `initial`."""
+        return {component: artifact.lineage.identity for component, artifact in self.initial.items()}
+
+    def fingerprints(self) -> dict[str, str]:
+        """One fingerprint a part, by the name that messages use."""
+        parents = {stage: parent.lineage.identity for stage, parent in self.parents.items()}
+        return name_inputs(self.data_fingerprint, parents, self.initialised_from)
+
+
+def open_inputs(config: Config) -> StageInputs:
+    """Opens the stage's parents, the artifacts that `init` names, and its data.
+
+    Raises:
+        CheckpointError: an artifact is missing or damaged.
+        ManifestError: the manifest, a shard or an index is missing or stale.
+        ConfigError: the tokenizer does not fit the model.
+    """
+    parents, initial = open_parents(config), open_initial(config.init)
+    data = open_data(config)
+    return StageInputs(parents, initial, data, data_fingerprint(data.mixture, data_plan(config, data)))
+
+
+def require_encoders(data: StageData, encoders: Iterable[str]) -> None:
+    """Refuses a mixture with media that a model without their encoder would only meet while it runs.
+
+    Args:
+        encoders: modalities that the model encodes.
+
+    Raises:
+        ConfigError: names the modalities.
+    """
+    tables = [table for source in data.mixture.sources for table in source.tables]
+    kinds = {MEDIA_KIND_NAMES[kind] for table in tables for kind in np.unique(table.media["kind"])}
+    known = sorted(encoders)
+    missing = sorted(kinds - set(known))
+    if missing:
+        name = data.mixture.manifest.name
+        raise ConfigError(
+            f"the model must have an encoder for each kind of media in its data: {name} holds "
+            f"{' and '.join(missing)} media, the model encodes {', '.join(known) or 'none'}. "
+            "Choose another manifest, or a stage whose model has the encoder."
+        )

@@ -12,7 +12,8 @@ def draw_losses(metrics: Path, target: Path, title: str) -> None:
     """Writes a PNG with the loss per step, its running mean over 20 steps, and the learning rate."""
     from matplotlib.figure import Figure  # costs a second that a run need not pay before its end
 
-    records = [json.loads(line) for line in metrics.read_text().splitlines()]
+    lines = (json.loads(line) for line in metrics.read_text().splitlines())
+    records = [line for line in lines if line[keys.LOSS] is not None]
     steps = [record[keys.STEP] for record in records]
     losses = [record[keys.LOSS] for record in records]
     figure = Figure(figsize=(8, 4.5), layout="constrained")

@@ -1,5 +1,6 @@
 """The LightningModule: one call of `training_step` is one optimizer step over a whole StepBatch."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +19,7 @@ from phi4train.training.schedule import Schedule
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one optimizer step did; sums are over the whole global batch."""
+    """What one optimizer step did; sums are over the whole global batch, the loss without targets is NaN."""
 
     step: int
     loss: float
@@ -93,7 +94,7 @@ class StageModule(L.LightningModule):
         loss_sum, task_losses = self._accumulate(batch.micro_batches, num_targets)
         norms = self._component_grad_norms()
         grad_norm = sum(norm**2 for norm in norms.values()) ** 0.5
-        loss = loss_sum / max(1, num_targets)
+        loss = loss_sum / num_targets if num_targets else math.nan
         is_finite = torch.isfinite(torch.tensor([loss, grad_norm])).all().item()
         if num_targets and is_finite:
             self._step(grad_norm)
@@ -121,7 +122,7 @@ class StageModule(L.LightningModule):
             hidden_TD = self.model(batch)
             loss_sum, losses_N = linear_cross_entropy(hidden_TD, self.model.head_weight, batch.labels_T)
             losses.append(losses_N)
-            if loss_sum.requires_grad:
+            if num_targets and loss_sum.requires_grad:
                 self.manual_backward(loss_sum / num_targets)
         by_task: dict[str, tuple[float, int]] = {}
         for batch, losses_N in zip(micro_batches, losses, strict=True):
@@ -166,7 +167,7 @@ def loss_per_task(batch: Batch, losses_N: Tensor) -> dict[str, tuple[float, int]
     """Sum of losses and number of targets by task, from the per-target losses of a batch."""
     tasks = sorted(set(batch.tasks))
     if len(tasks) == 1:
-        return {tasks[0]: (losses_N.sum().item(), losses_N.numel())}
+        return {tasks[0]: (losses_N.sum().item(), losses_N.numel())} if losses_N.numel() else {}
     codes_S = torch.tensor([tasks.index(task) for task in batch.tasks], device=losses_N.device)
     lengths_S = torch.tensor(batch.sample_lengths, device=losses_N.device)
     codes_N = codes_S.repeat_interleave(lengths_S)[batch.labels_T != IGNORE_INDEX]

@@ -65,7 +65,7 @@ def optimizer_tensors(
 def load_optimizer_tensors(
     optimizer: torch.optim.Optimizer, named: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Restores what `optimizer_tensors` returned.
+    """Restores what `optimizer_tensors` returned, on each parameter's device and moments in its dtype.
 
     Raises:
         CheckpointError: the names do not belong to this stage's trainable tensors.
@@ -80,6 +80,8 @@ def load_optimizer_tensors(
         state = {kind: tensors[f"{kind}/{name}"] for kind in STATE_KINDS if f"{kind}/{name}" in tensors}
         if state:
             optimizer.state[parameter] = {
-                kind: tensor.clone() if kind == "step" else tensor.to(parameter.device)
+                kind: tensor.to(
+                    parameter.device, tensor.dtype if kind == "step" else parameter.dtype, copy=True
+                )
                 for kind, tensor in state.items()
             }

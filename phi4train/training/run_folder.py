@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from phi4train.errors import ResumeError
+from phi4train.checkpoint.store import TEMPORARY_MARK, clean_up
+from phi4train.errors import CheckpointError, ResumeError
 
 
 class RunFolder:
@@ -30,7 +31,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for this process.
+        """Holds the folder for this process, rid of what killed writes left.
 
         Raises:
             ResumeError: another process is training in it.
@@ -43,11 +44,14 @@ class RunFolder:
                     f"one process at a time may train in {self.path}, and another one does. "
                     "Wait for it, or choose another run.name."
                 ) from None
+            for folder in (self.path, self.checkpoints):
+                clean_up(folder)
             yield
 
     def is_used(self) -> bool:
         """Whether an earlier run has left checkpoints or an artifact."""
-        return self.artifact.exists() or (self.checkpoints.is_dir() and any(self.checkpoints.iterdir()))
+        saved = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        return self.artifact.exists() or any(TEMPORARY_MARK not in path.name for path in saved)
 
     def set_aside(self) -> Path:
         """Moves everything an earlier run left into `previous-<id>/` in the folder; nothing is deleted."""
@@ -59,11 +63,29 @@ class RunFolder:
         return aside
 
     def read_config(self) -> dict[str, Any] | None:
-        """The configuration an earlier start wrote here."""
+        """The configuration an earlier start wrote here; None when there is no such file.
+
+        Raises:
+            CheckpointError: the file is no YAML mapping.
+        """
         if not self.config.is_file():
             return None
-        document = yaml.safe_load(self.config.read_text())
-        return document if isinstance(document, dict) else None
+        try:
+            document = yaml.safe_load(self.config.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError):
+            document = None
+        if not isinstance(document, dict):
+            raise CheckpointError(
+                f"{self.config} must be the YAML mapping that the run wrote, and is not: put it back."
+            )
+        return document
+
+    def logger_id(self) -> str:
+        """The id of this run in logger services: the same after a resume, another one after setting aside."""
+        path = self.path / "logger_id"
+        if not path.is_file():
+            write_text_atomically(path, uuid.uuid4().hex)
+        return path.read_text()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes the resolved configuration, atomically."""
@@ -90,7 +112,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Writes a small file under a temporary name, fsyncs it, and renames it to `path`."""
-    temporary = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    temporary = path.with_name(f"{path.name}{TEMPORARY_MARK}{uuid.uuid4().hex[:8]}")
     with temporary.open("w") as stream:
         stream.write(text)
         stream.flush()

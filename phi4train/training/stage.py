@@ -2,13 +2,13 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import lightning as L
-import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from rich.console import Console
 
@@ -16,10 +16,9 @@ from phi4train.checkpoint.artifact import Artifact, save_artifact
 from phi4train.checkpoint.assembly import assemble_model
 from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
 from phi4train.config.convert import config_to_dict
-from phi4train.config.fingerprint import science_differences
 from phi4train.config.schema import MACHINE_KEYS, Config, HardwareConfig, Precision, Resume
 from phi4train.data.loader import build_loader
-from phi4train.errors import ResumeError, StageInterrupted
+from phi4train.errors import CheckpointError, ResumeError, StageInterrupted
 from phi4train.evaluation.report import save_report
 from phi4train.evaluation.table import report_tables
 from phi4train.model.components import set_activation_checkpointing, state_of
@@ -33,12 +32,11 @@ from phi4train.training.freezing import (
     hash_frozen,
 )
 from phi4train.training.inputs import (
-    StageData,
+    StageInputs,
     data_plan,
-    open_data,
-    open_parents,
+    open_inputs,
+    require_encoders,
     run_path,
-    stage_fingerprint,
 )
 from phi4train.training.loader_clock import LoaderClock
 from phi4train.training.loss_plot import draw_losses
@@ -49,14 +47,14 @@ from phi4train.training.provenance import code_provenance
 from phi4train.training.report import print_budget, print_freeze_report, token_budget
 from phi4train.training.run_folder import RunFolder, append_line
 from phi4train.training.schedule import Schedule, lr_law
-from phi4train.training.status import stage_status
-from phi4train.training.torch_setup import prepare_torch, resolve_device
-from phi4train.training.wandb_sink import open_wandb
+from phi4train.training.status import StageStatus, stage_status
+from phi4train.training.torch_setup import cast_weights, prepare_torch, resolve_device
+from phi4train.training.wandb_sink import wandb_sink
 
-LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "bf16-true"]] = {
+LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed"]] = {
     Precision.fp32: "32-true",
     Precision.bf16_mixed: "bf16-mixed",
-    Precision.bf16_true: "bf16-true",
+    Precision.bf16_true: "32-true",  # the weights are cast here: Lightning would write to the StepBatch
 }
 
 
@@ -73,25 +71,24 @@ def train_stage(config: Config, console: Console) -> Path:
 
 def _train(config: Config, folder: RunFolder, console: Console) -> Path:
     device = prepare_torch(config.hardware, config.seed)
-    parents = open_parents(config)
-    data = open_data(config)
-    fingerprint = stage_fingerprint(config, data)
-    inputs = {"data": fingerprint} | {f"parent {k}": p.lineage.identity for k, p in parents.items()}
-    status = stage_status(config, folder.artifact, fingerprint, parents)
+    inputs = open_inputs(config)
+    status = stage_status(config, folder, inputs.fingerprints())
     if status.artifact is not None and config.resume is Resume.auto:
         console.print(f"{config.stage} is done: {folder.artifact} ({status.artifact.lineage.identity[:12]})")
         return folder.artifact
-    state = _decide_start(config, folder, console, stale_because=status.reasons if status.is_stale else ())
+    state = _decide_start(config, folder, console, status)
     if state is not None:
-        check_inputs(state, inputs)
+        check_inputs(state, inputs.fingerprints())
     schedule = build_schedule(config)
     print_budget(console, config, schedule)
 
     model, origins = assemble_model(
-        config.model, parents, config.trainable, config.init, config.seed, config.data.routing.value
+        config.model, inputs.parents, config.trainable, config.init, config.seed, config.data.routing.value
     )
-    if config.hardware.precision is Precision.bf16_true:
-        model.to(torch.bfloat16)
+    require_encoders(inputs.data, model.encoders)
+    held_out = HeldOut(config, model.encoders) if config.evaluation.manifest is not None else None
+    cast_weights(model, config.hardware.precision)
+    model.to(device)  # before the optimizer exists, whose restored state goes to where the parameters are
     freeze_all_but(model, config.trainable)
     set_activation_checkpointing(model, _installed(config.hardware.activation_checkpointing, origins))
     print_freeze_report(console, freeze_report(model, origins))
@@ -108,26 +105,28 @@ def _train(config: Config, folder: RunFolder, console: Console) -> Path:
     progress = Progress.from_document(state.progress["counters"]) if state else Progress()
     if state is not None:
         restore_state(module, config.trainable, state)
+    if config.resume is Resume.overwrite and folder.is_used():
+        console.print(f"starting anew; the old run is set aside in {folder.set_aside()}")
     folder.rewind(module.next_step)
     folder.write_config(config_to_dict(config))
 
-    held_out = HeldOut(config) if config.evaluation.manifest is not None else None
-    run = _Run(config, folder, console, data, held_out, module, progress, inputs)
+    run = _Run(config, folder, console, inputs, held_out, module, progress, frozen_before)
     if module.next_step < schedule.max_steps:
         run.fit()
     model.to(device)
     results = run.evaluate_at_end()
     model.to("cpu")
-    assert_nothing_frozen_moved(frozen_before, hash_frozen(model, config.trainable))
+    run.prove_nothing_frozen_moved()
     artifact = save_artifact(
         folder.artifact,
         {component: state_of(model, component) for component in {*config.trainable, *config.init}},
         stage=config.stage,
-        parents=parents,
+        parents=inputs.parents,
         recipe={k: v for k, v in config_to_dict(config).items() if k not in MACHINE_KEYS},
-        data_fingerprint=fingerprint,
+        data_fingerprint=inputs.data_fingerprint,
         code=code_provenance(),
         results=results,
+        initialised_from=inputs.initialised_from,
     )
     draw_losses(folder.metrics, folder.loss_plot, title=f"{config.stage} ({config.scale})")
     _print_artifact(console, artifact, len(frozen_before))
@@ -141,11 +140,11 @@ class _Run:
     config: Config
     folder: RunFolder
     console: Console
-    data: StageData
+    inputs: StageInputs
     held_out: HeldOut | None
     module: StageModule
     progress: Progress
-    inputs: dict[str, str]
+    frozen_before: Mapping[str, str]
 
     def fit(self) -> None:
         """Trains from the module's next step to the last one, and saves the state after it.
@@ -153,33 +152,45 @@ class _Run:
         Raises:
             StageInterrupted: a signal asked for a stop; the state is saved.
         """
-        config, max_steps = self.config, self.module.schedule.max_steps
+        config, data, max_steps = self.config, self.inputs.data, self.module.schedule.max_steps
         loader = build_loader(
-            self.data.mixture,
-            self.data.tokenizer,
-            data_plan(config, self.data),
-            self.data.cache_dir,
+            data.mixture,
+            data.tokenizer,
+            data_plan(config, data),
+            data.cache_dir,
             start_step=self.module.next_step,
             max_steps=max_steps,
             num_workers=config.hardware.num_workers,
         )
         clock = LoaderClock(loader)
         saver = callbacks.PeriodicSave(self.save, config.checkpoint.every_n_steps)
-        fit(self.module, clock, config.hardware, [*self._observers(clock), saver], self.folder.path)
-        if self.module.next_step < max_steps:
-            assert saver.stop_signal is not None
+        with ExitStack() as open_sinks:
+            observers = self._observers(clock, [open_sinks.enter_context(sink) for sink in self._sinks()])
+            fit(self.module, clock, config.hardware, [*observers, saver], self.folder.path)
+        if self.module.next_step not in self._checkpoints().steps():
+            self.save(self.module.next_step)
+        if saver.stop_signal is not None:
             raise StageInterrupted(
                 f"{saver.stop_signal.name} came: the state after step {self.module.next_step} of {max_steps} "
                 f"is saved in {self.folder.checkpoints}. Start the same command again to go on."
             )
-        if self.module.next_step not in self._checkpoints().steps():
-            self.save(max_steps)
+        assert self.module.next_step == max_steps
 
     def save(self, step: int) -> None:
-        """Publishes the state after `step` steps."""
+        """Publishes the state after `step` steps, but none that learned beside a frozen tensor that moved."""
+        self.prove_nothing_frozen_moved()
+        fingerprints = self.inputs.fingerprints()
         self._checkpoints().save(
-            capture_state(self.module, self.config.trainable, self.progress, self.inputs, step)
+            capture_state(self.module, self.config.trainable, self.progress, fingerprints, step)
         )
+
+    def prove_nothing_frozen_moved(self) -> None:
+        """Compares every frozen tensor with what it was when the stage started.
+
+        Raises:
+            FrozenParameterError: one moved.
+        """
+        assert_nothing_frozen_moved(self.frozen_before, hash_frozen(self.module.model, self.config.trainable))
 
     def evaluate(self, step: int) -> None:
         """Measures on a part of the held-out data, prints a line and logs it."""
@@ -201,13 +212,15 @@ class _Run:
         settings = self.config.checkpoint
         return CheckpointFolder(self.folder.checkpoints, settings.keep_last_n, settings.keep_every_n)
 
-    def _observers(self, clock: LoaderClock) -> list[L.Callback]:
-        config, logger = self.config, self.config.logger
-        limits = config.data
-        sinks = []
-        if logger.wandb_project is not None:
-            name = f"{config.stage}/{config.run.name}"
-            sinks.append(open_wandb(logger.wandb_project, name, config_to_dict(config)))
+    def _sinks(self) -> list[AbstractContextManager[callbacks.MetricSink]]:
+        config, project = self.config, self.config.logger.wandb_project
+        if project is None:
+            return []
+        name = f"{config.stage}/{config.run.name}"
+        return [wandb_sink(project, name, self.folder.logger_id(), config_to_dict(config))]
+
+    def _observers(self, clock: LoaderClock, sinks: Sequence[callbacks.MetricSink]) -> list[L.Callback]:
+        limits, logger = self.config.data, self.config.logger
         max_steps, start = self.module.schedule.max_steps, self.module.next_step
         return [
             callbacks.SampleGuard(
@@ -226,7 +239,11 @@ def fit(
     observers: Sequence[L.Callback],
     folder: Path,
 ) -> None:
-    """Lets Lightning run one optimizer step per StepBatch until the batches end."""
+    """Lets Lightning run one optimizer step per StepBatch until the batches end.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C stopped it at once; Lightning itself would end the process with status 1.
+    """
     trainer = L.Trainer(
         accelerator="gpu" if resolve_device(hardware.device).type == "cuda" else "cpu",
         devices=1,
@@ -247,7 +264,10 @@ def fit(
         warnings.filterwarnings(
             "ignore", message=".*LeafSpec.* is deprecated"
         )  # Lightning's own use of torch
-        trainer.fit(module, train_dataloaders=batches)
+        try:
+            trainer.fit(module, train_dataloaders=batches)
+        except SystemExit as exit_of_lightning:
+            raise KeyboardInterrupt from exit_of_lightning
 
 
 def build_schedule(config: Config) -> Schedule:
@@ -273,22 +293,23 @@ def build_schedule(config: Config) -> Schedule:
 
 
 def _decide_start(
-    config: Config, folder: RunFolder, console: Console, stale_because: Sequence[str]
+    config: Config, folder: RunFolder, console: Console, status: StageStatus
 ) -> TrainingState | None:
-    """The state to go on from; None: start anew in a clean folder. See `config.schema.Resume`."""
-    if not folder.is_used():
-        return None
-    if config.resume is Resume.overwrite:
-        console.print(f"starting anew; the old run is set aside in {folder.set_aside()}")
+    """The state to go on from; None: start anew. See `config.schema.Resume`."""
+    if not folder.is_used() or config.resume is Resume.overwrite:
         return None
     if config.resume is Resume.never:
         raise ResumeError(
             f"with resume=never the run folder must be unused: {folder.path} holds an earlier run. "
             "Choose another run.name, or resume=auto to go on, or resume=overwrite to set it aside."
         )
-    differences = science_differences(folder.read_config() or {}, config_to_dict(config)) or stale_because
-    if differences:
-        listed = "\n  ".join(differences)
+    if status.is_damaged:
+        raise CheckpointError(
+            f"{status.reasons[0]} Or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)."
+        )
+    if status.is_stale:
+        listed = "\n  ".join(status.reasons)
         raise ResumeError(
             f"a run goes on only with the settings it started with; in {folder.path} they differ:\n"
             f"  {listed}\n"

@@ -1,10 +1,12 @@
 """Process-wide settings of torch and Lightning."""
 
 import logging
+from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
-from phi4train.config.schema import Device, HardwareConfig
+from phi4train.config.schema import Device, HardwareConfig, Precision
 
 
 def prepare_torch(hardware: HardwareConfig, seed: int) -> torch.device:
@@ -21,3 +23,15 @@ def resolve_device(device: Device) -> torch.device:
     if device is Device.auto:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device.name)
+
+
+def cast_weights(model: nn.Module, precision: Precision) -> None:
+    """Puts the weights into the dtype that `hardware.precision` keeps them in."""
+    if precision is Precision.bf16_true:
+        model.to(torch.bfloat16)
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+    """Where the model computes outside of Lightning: matrix products in bfloat16 under bf16_mixed."""
+    is_mixed = precision is Precision.bf16_mixed
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_mixed)

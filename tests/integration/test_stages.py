@@ -1,6 +1,7 @@
 """Every stage of the curriculum runs, chained, and keeps its promises about what may move."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,16 @@ from conftest import Workspace
 from rich.console import Console
 
 from phi4train.batch import Batch
-from phi4train.checkpoint.artifact import open_artifact
+from phi4train.checkpoint.artifact import load_component, open_artifact
 from phi4train.checkpoint.assembly import assemble_model
+from phi4train.checkpoint.lineage import lineage_text
 from phi4train.config.curricula import DEFAULT_CURRICULUM, load_curriculum
 from phi4train.curriculum.run import run_curriculum
 from phi4train.data.loader import StepBatch
-from phi4train.errors import CheckpointError, FrozenParameterError, NonFiniteError, ResumeError
+from phi4train.errors import CheckpointError, ConfigError, FrozenParameterError, NonFiniteError, ResumeError
 from phi4train.model.phi4 import Phi4Model
 from phi4train.training import stage as stage_module
+from phi4train.training.evaluation import evaluate_stage
 from phi4train.training.module import StageModule
 from phi4train.training.stage import train_stage
 
@@ -83,7 +86,73 @@ def test_a_thawed_weight_fails_the_run_and_leaves_no_artifact(
     config = workspace.config("vision_align", "run.name=thawed", *from_demo("vision_align", workspace))
     with pytest.raises(FrozenParameterError, match=r"1 moved \(language_model\.norm\.weight\)"):
         train_stage(config, QUIET)
-    assert not (workspace.runs / "vision_align" / "thawed" / "artifact").exists()
+    run = workspace.runs / "vision_align" / "thawed"
+    assert not (run / "artifact").exists() and not (run / "checkpoints").exists()
+    monkeypatch.undo()
+    train_stage(config, QUIET)
+    starts_clean = workspace.config("vision_align", "run.name=clean", *from_demo("vision_align", workspace))
+    clean = open_artifact(train_stage(starts_clean, QUIET), "the test")
+    assert open_artifact(run / "artifact", "the test").lineage.components == clean.lineage.components
+
+
+@pytest.mark.parametrize("precision", ["bf16_mixed", "bf16_true"])
+def test_a_stage_with_images_and_adapters_runs_in_half_precision(
+    workspace: Workspace, precision: str
+) -> None:
+    config = workspace.config(
+        "vision_sft",
+        "run.name=half",
+        f"hardware.precision={precision}",
+        "evaluation.every_n_steps=1",
+        *from_demo("vision_sft", workspace),
+    )
+    artifact = train_stage(config, QUIET)
+    adapter = load_component(open_artifact(artifact, "the test"), "lora.vision")
+    expected = torch.bfloat16 if precision == "bf16_true" else torch.float32
+    assert {tensor.dtype for tensor in adapter.values()} == {expected}
+    target = evaluate_stage(config, QUIET, num_shown=1)
+    assert json.loads(target.read_text())["accuracy"]
+
+
+def test_evaluation_computes_in_the_precision_of_the_hardware(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dtypes = []
+    original = Phi4Model.forward
+
+    def recording(self: Phi4Model, batch: Batch) -> torch.Tensor:
+        hidden_TD = original(self, batch)
+        dtypes.append((self.head_weight.dtype, torch.is_autocast_enabled("cpu")))
+        return hidden_TD
+
+    monkeypatch.setattr(Phi4Model, "forward", recording)
+    for precision in ("fp32", "bf16_mixed", "bf16_true"):
+        evaluate_stage(workspace.config("lm_sft", f"hardware.precision={precision}"), QUIET)
+    seen = [(torch.float32, False), (torch.float32, True), (torch.bfloat16, False)]
+    assert list(dict.fromkeys(dtypes)) == seen
+
+
+def test_another_manifests_evaluation_does_not_replace_the_runs_own(workspace: Workspace) -> None:
+    run = workspace.runs / "vision_sft" / "demo"
+    before = (run / "evaluation.json").read_bytes()
+    config = workspace.config("vision_sft", "evaluation.manifest=demo_lm_sft_eval")
+    assert evaluate_stage(config, QUIET) == run / "evaluation-demo_lm_sft_eval.json"
+    assert (run / "evaluation.json").read_bytes() == before
+
+
+def test_evaluating_an_artifact_of_another_stage_is_refused(workspace: Workspace) -> None:
+    other = workspace.runs / "lm_pretrain" / "demo" / "artifact"
+    with pytest.raises(CheckpointError, match=r"is one of `lm_pretrain`. Say stage=lm_pretrain"):
+        evaluate_stage(workspace.config("lm_sft"), QUIET, artifact=other)
+
+
+@pytest.mark.parametrize("key", ["data", "evaluation"])
+def test_media_without_their_encoder_are_refused_before_training(workspace: Workspace, key: str) -> None:
+    arguments = [f"{key}.manifest=demo_vision_sft", "run.name=images", "data.max_crops=9"]
+    config = workspace.config("lm_sft", *arguments, *from_demo("lm_sft", workspace))
+    with pytest.raises(ConfigError, match=r"demo_vision_sft holds image media, the model encodes none"):
+        train_stage(config, QUIET)
+    assert not (workspace.runs / "lm_sft" / "images" / "config.yaml").exists()
 
 
 def from_demo(stage: str, workspace: Workspace) -> list[str]:
@@ -115,7 +184,7 @@ def test_a_parent_of_another_model_size_is_refused(workspace: Workspace) -> None
     config = workspace.config(
         "lm_sft",
         "run.name=wider",
-        "model.language_model.intermediate_dim=384",
+        "model.language_model.intermediate_dim=512",
         *from_demo("lm_sft", workspace),
     )
     with pytest.raises(CheckpointError, match=r"another shape: layers\.0\.mlp\.gate_up_proj\.weight"):
@@ -132,9 +201,46 @@ def test_changed_settings_refuse_a_resume_and_name_the_keys(workspace: Workspace
 def test_resume_never_refuses_a_used_folder_and_overwrite_sets_it_aside(workspace: Workspace) -> None:
     with pytest.raises(ResumeError, match="resume=never"):
         train_stage(workspace.config("lm_sft", "resume=never"), QUIET)
-    train_stage(workspace.config("lm_sft", "resume=overwrite"), QUIET)
+    train_stage(workspace.config("lm_sft", "resume=overwrite", "seed=1"), QUIET)
     (aside,) = (workspace.runs / "lm_sft" / "demo").glob("previous-*")
     assert (aside / "artifact" / "lineage.json").is_file()
+    children = lineage_text(workspace.runs / "vision_align" / "demo")
+    assert "missing" not in children and str(aside) in children, "a set-aside parent is found"
+
+
+def test_a_run_that_cannot_start_sets_nothing_aside(workspace: Workspace) -> None:
+    config = workspace.config("lm_sft", "resume=overwrite", "model.language_model.intermediate_dim=512")
+    with pytest.raises(CheckpointError, match="another shape"):
+        train_stage(config, QUIET)
+    assert not list((workspace.runs / "lm_sft" / "demo").glob("previous-*"))
+
+
+def test_a_damaged_artifact_and_a_damaged_config_have_their_own_messages(workspace: Workspace) -> None:
+    run = workspace.runs / "lm_sft" / "demo"
+    (run / "artifact" / "files.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"must be complete: files.json.*resume=overwrite"):
+        train_stage(workspace.config("lm_sft"), QUIET)
+    shutil.rmtree(run / "artifact")
+    (run / "config.yaml").write_text("a: [")
+    with pytest.raises(CheckpointError, match=r"config.yaml must be the YAML mapping.*resume=overwrite"):
+        train_stage(workspace.config("lm_sft"), QUIET)
+
+
+def test_a_component_taken_from_an_artifact_is_part_of_the_lineage(workspace: Workspace) -> None:
+    given = workspace.runs / "vision_align" / "demo" / "artifact"
+    overrides = [
+        "run.name=given",
+        *(f"init.{name}={given}" for name in ("vision_projector", "vision_encoder")),
+        *from_demo("vision_align", workspace),
+    ]
+    artifact = train_stage(workspace.config("vision_align", *overrides), QUIET)
+    identity = open_artifact(given, "the test").lineage.identity
+    named = open_artifact(artifact, "the test").lineage.initialised_from
+    assert named == dict.fromkeys(("vision_projector", "vision_encoder"), identity)
+    assert f"vision_projector from {identity[:12]}" in lineage_text(artifact)
+    train_stage(workspace.config("vision_align", "resume=overwrite", "seed=1"), QUIET)
+    with pytest.raises(ResumeError, match=rf"init.vision_projector: {identity[:12]} -> "):
+        train_stage(workspace.config("vision_align", *overrides), QUIET)
 
 
 def test_a_model_that_turns_to_nan_stops_the_run(
@@ -192,6 +298,8 @@ def test_the_curriculum_skips_what_is_done_and_says_why_it_redoes_the_rest(works
             stage, *(["optimizer.weight_decay=0.25"] if stage == "vision_pretrain" else [])
         )
 
+    # As if the first stage to redo had been interrupted before the change: checkpoints, but no artifact.
+    shutil.rmtree(workspace.runs / "vision_pretrain" / "demo" / "artifact")
     run_curriculum(STAGES, changed, said)
     text = said.export_text()
     assert text.count("is done") == 3

@@ -7,10 +7,10 @@ import torch
 
 from phi4train.checkpoint import store
 from phi4train.checkpoint.store import (
+    clean_up,
     find_damage,
     read_document,
     read_tensors,
-    remove_temporaries,
     write_folder,
 )
 from phi4train.errors import CheckpointError
@@ -76,5 +76,5 @@ def test_a_replaced_folder_is_whole_and_leaves_no_rest(tmp_path: Path) -> None:
 def test_temporaries_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     (tmp_path / "step=00000003.tmp-abc").mkdir()
     (tmp_path / "step=00000002").mkdir()
-    remove_temporaries(tmp_path)
+    clean_up(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["step=00000002"]
