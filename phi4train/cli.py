@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code (0 fine, 2 the user's to mend, 75 interrupted, 130 Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments or "debug=true" in arguments
+    debug = "--debug" in arguments
     try:
         _dispatch([argument for argument in arguments if argument != "--debug"])
     except Phi4TrainError as error:
@@ -140,6 +140,7 @@ def _run_hydra(arguments: list[str]) -> list[tuple[dict[str, Any], list[str]]]:
         ConfigError: Hydra or OmegaConf could not compose them.
     """
     import hydra
+    import yaml
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf import DictConfig
@@ -147,7 +148,7 @@ def _run_hydra(arguments: list[str]) -> list[tuple[dict[str, Any], list[str]]]:
 
     from phi4train.config.hydra_setup import CONFIG_NAME, VERSION_BASE, register
     from phi4train.config.load import plain_values
-    from phi4train.config.resources import resource_folder
+    from phi4train.config.resources import resource_folder, unreadable_yaml
 
     composed: list[tuple[dict[str, Any], list[str]]] = []
 
@@ -161,6 +162,8 @@ def _run_hydra(arguments: list[str]) -> list[tuple[dict[str, Any], list[str]]]:
             main_with_flags()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error)) from error
+    except yaml.YAMLError as error:
+        raise unreadable_yaml(error) from error
     return composed
 
 

@@ -38,14 +38,14 @@ def _index(words: Sequence[str]) -> None:
     parser = _mixture_parser("index", "demo_vision_sft")
     parser.add_argument("--rebuild", action="store_true", help="index anew what is indexed already")
     options = parser.parse_intermixed_args(words)
-    from phi4train.config.resources import resource_folder
+    from phi4train.config.resources import manifest_folders
     from phi4train.data.manifest import load_manifest
     from phi4train.data.mixture import index_manifest
     from phi4train.data.tokenizer import load_tokenizer
 
     for config, name in _mixtures(options):
         data_root = Path(config.run.data_root)
-        manifest = load_manifest(name, [resource_folder("data_manifests")])
+        manifest = load_manifest(name, manifest_folders(config.run.config_dir))
         tokenizer = load_tokenizer(config.tokenizer, data_root)
         done = index_manifest(manifest, data_root, data_root / ".cache", tokenizer, options.rebuild)
         print("\n".join([f"{name}: {len(done)} shards indexed, the others were up to date", *done]))
@@ -125,9 +125,13 @@ def _recipe_using(manifest: str, config_dir: Path | None) -> list[str]:
     """The overrides of the first recipe that trains or evaluates on a manifest."""
     from phi4train.config.catalog import Catalog
     from phi4train.config.load import compose_values
+    from phi4train.config.resources import manifest_folders
+    from phi4train.data.manifest import load_manifest
 
+    stages = Catalog(config_dir).stage_descriptions()
+    load_manifest(manifest, manifest_folders(config_dir))  # a name that does not exist is told as such
     for scale in ("full", "demo"):
-        for stage in Catalog(config_dir).stage_descriptions():
+        for stage in stages:
             overrides = [f"stage={stage}", f"scale={scale}"]
             values = compose_values(overrides, config_dir)
             if manifest in (values["data"]["manifest"], values["evaluation"]["manifest"]):

@@ -20,6 +20,7 @@ def _curriculum(words: Sequence[str]) -> None:
     add_overrides(parser)
     parser.add_argument("--name", default=DEFAULT_CURRICULUM, help="which one (default: %(default)s)")
     options = parser.parse_intermixed_args(words)
+    _check_curriculum_words(options.overrides)
     configs = _load_stages(load_curriculum(options.name, options.config_dir).stages, options)
 
     from rich.console import Console
@@ -27,6 +28,28 @@ def _curriculum(words: Sequence[str]) -> None:
     from phi4train.curriculum.run import run_curriculum
 
     run_curriculum(list(configs), configs.__getitem__, Console())
+
+
+def _check_curriculum_words(words: Sequence[str]) -> None:
+    """Refuses what would read as another key or value: a curriculum chooses its stages itself.
+
+    Raises:
+        ConfigError: says what to type instead.
+    """
+    problems = [
+        f"a curriculum must choose its own stages; found '{word}'. "
+        f"Train that stage alone with `phi4train {word} ...`, or choose a curriculum with --name."
+        for word in words
+        if word.lstrip("+~").startswith("stage=")
+    ]
+    problems += [
+        f"words after `curriculum` must read key=value; found '{word}'. "
+        f"A scale is chosen with scale={word}, a curriculum with --name {word}."
+        for word in words
+        if "=" not in word and not word.startswith("~")
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _load_stages(stages: Sequence[str], options: Namespace) -> dict[str, "Config"]:

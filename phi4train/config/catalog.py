@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from phi4train.config.resources import resource_folder
+from phi4train.config.resources import read_yaml, resource_folder
+from phi4train.errors import ConfigError
 
 GROUPS = ("stage", "scale", "hardware", "logger")
 """Groups of which a run chooses an option each, as `group=option`."""
@@ -17,10 +15,20 @@ _SCALE_ORDER = ("full", "demo")
 
 @dataclass(frozen=True)
 class Catalog:
-    """Options that conf/, recipes/ and the user's own folder offer."""
+    """Options that conf/, recipes/ and the user's own folder offer.
+
+    Raises:
+        ConfigError: the user's own folder does not exist.
+    """
 
     config_dir: Path | None = None
     """A user's own folder with the same groups (`--config-dir`)."""
+
+    def __post_init__(self) -> None:
+        if self.config_dir is not None and not self.config_dir.is_dir():
+            raise ConfigError(
+                f"--config-dir must be a folder of yours; there is none at {self.config_dir}. Check the path."
+            )
 
     @cached_property
     def options(self) -> dict[str, dict[str, Path]]:
@@ -55,7 +63,8 @@ class Catalog:
 
     def stage_descriptions(self) -> dict[str, str]:
         """By stage, its one line; parents come before children."""
-        recipes = {name: _read_mapping(path) for name, path in self.options["stage"].items()}
+        documents = {name: read_yaml(path) for name, path in self.options["stage"].items()}
+        recipes = {name: content if isinstance(content, dict) else {} for name, content in documents.items()}
         ordered: dict[str, str] = {}
 
         def add(name: str) -> None:
@@ -68,8 +77,3 @@ class Catalog:
         for name in list(recipes):
             add(name)
         return ordered
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    document = yaml.safe_load(path.read_text())
-    return document if isinstance(document, dict) else {}

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from phi4train.config.catalog import Catalog
-from phi4train.config.resources import resource_folder
+from phi4train.config.resources import read_yaml, resource_folder
 from phi4train.errors import ConfigError, did_you_mean
 
 DEFAULT_CURRICULUM = "phi4_multimodal"
@@ -33,20 +31,20 @@ def load_curriculum(name: str = DEFAULT_CURRICULUM, config_dir: Path | None = No
     Raises:
         ConfigError: there is none, or its file has other keys than description and stages, or unknown stages.
     """
+    known_stages = Catalog(config_dir).options["stage"]
     files = curriculum_files(config_dir)
     if name not in files:
         raise ConfigError(
             f"a curriculum must be a file under recipes/curriculum/; found '{name}'"
             f"{did_you_mean(name, files)}."
         )
-    document = yaml.safe_load(files[name].read_text())
+    document = read_yaml(files[name])
     if (
         not isinstance(document, dict)
         or not isinstance(document.get("stages"), list)
         or not document["stages"]
     ):
         raise ConfigError(f"{files[name]} must hold `description` and a list `stages`; found {document!r}.")
-    known_stages = Catalog(config_dir).options["stage"]
     problems = [
         f"{files[name]} must hold only `description` and `stages`; found '{key}'."
         for key in document.keys() - {"description", "stages"}

@@ -1,10 +1,12 @@
 """From overrides to a validated configuration; hydra.main and the compose way meet in `finish_config`."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,7 +18,7 @@ from phi4train.config.catalog import Catalog
 from phi4train.config.convert import read_config
 from phi4train.config.hydra_setup import CONFIG_NAME, VERSION_BASE, register
 from phi4train.config.overrides import check_overrides
-from phi4train.config.resources import resource_folder
+from phi4train.config.resources import resource_folder, unreadable_yaml
 from phi4train.config.schema import Config
 from phi4train.config.validate import find_problems
 from phi4train.errors import ConfigError
@@ -59,6 +61,8 @@ def compose_values(overrides: list[str], config_dir: Path | None = None) -> dict
             return plain_values(composed)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error)) from error
+    except yaml.YAMLError as error:
+        raise unreadable_yaml(error) from error
 
 
 def plain_values(composed: DictConfig) -> dict[str, Any]:
@@ -80,6 +84,10 @@ def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[s
         ConfigError: lists every problem found.
     """
     config, unreadable = read_config(values)
+    if config.run.config_dir is not None:
+        problems = [*problems, "run.config_dir must be left to --config-dir; found it set. Use the flag."]
+    own = None if catalog.config_dir is None else str(catalog.config_dir)
+    config = replace(config, run=replace(config.run, config_dir=own))
 
     recipe = partial(_recipe, scale=config.scale, config_dir=catalog.config_dir)
     meaning = find_problems(config, list(catalog.options["stage"]), recipe)

@@ -7,10 +7,11 @@ where, how fast, how watched and how described (they may differ on resume). `MAC
 from dataclasses import dataclass, field
 from enum import Enum
 
+from phi4train.data.commands import DEFAULT_DATA_ROOT
 from phi4train.model.shapes import ModelShape
 
 MACHINE_KEYS = (
-    *("resume", "debug", "run", "hardware", "checkpoint", "logger"),
+    *("resume", "run", "hardware", "checkpoint", "logger"),
     *("evaluation", "safety", "description", "source"),
 )
 """Top-level keys that may differ between a run and its resumption."""
@@ -203,10 +204,12 @@ class RunPathsConfig:
     """Folder of all runs."""
     name: str = "${scale}"
     """Name of the run below its stage."""
-    data_root: str = "data"
+    data_root: str = DEFAULT_DATA_ROOT
     """Folder that relative shard names start from."""
     parents: dict[str, str] = field(default_factory=dict)
     """Artifact folder of a parent stage; default `<root>/<parent>/<name>/artifact`."""
+    config_dir: str | None = None
+    """Set by `--config-dir`: a folder of the user's own stages, scales, curricula and data_manifests."""
 
 
 @dataclass
@@ -256,8 +259,6 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     resume: Resume = Resume.auto
-    debug: bool = False
-    """Show tracebacks of user errors."""
     run: RunPathsConfig = field(default_factory=RunPathsConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

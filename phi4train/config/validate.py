@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from phi4train.config.resources import resource_folder
+from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
 from phi4train.data.manifest import load_manifest
@@ -40,7 +40,7 @@ def _data_problems(config: Config) -> Iterator[str]:
             yield f"{key} must name a data mixture; found none. Set {key}=<name or YAML file>."
         elif name is not None:
             try:
-                load_manifest(name, [resource_folder("data_manifests")])
+                load_manifest(name, manifest_folders(config.run.config_dir))
             except ManifestError as error:
                 yield f"{key}: {error}"
     if config.tokenizer != "o200k" and Path(config.tokenizer).suffix != ".json":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from phi4train.data.commands import index_command
 from phi4train.data.decoding import SampleDecoder
 from phi4train.data.index import ShardIndex
 from phi4train.data.lengths import Limits, measure
@@ -81,7 +82,7 @@ def check_manifest(
         problem
         for indexes in mixture.shards
         for index in indexes
-        if (problem := _content_problem(index, source, manifest.name)) is not None
+        if (problem := _content_problem(index, source, index_command(manifest.reference, data_root)))
     ]
     decoder = SampleDecoder(mixture, tokenizer, limits, source) if decode and not problems else None
     checks = tuple(_check_source(mixture, i, limits, decoder) for i in range(len(mixture.sources)))
@@ -106,7 +107,7 @@ def render_check(report: CheckReport) -> str:
     return "\n".join([*lines, *(f"  problem: {problem}" for problem in report.problems)])
 
 
-def _content_problem(index: ShardIndex, source: ShardSource, manifest_name: str) -> str | None:
+def _content_problem(index: ShardIndex, source: ShardSource, remedy: str) -> str | None:
     """Why the shard is not what its index says, or None."""
     digest = hashlib.sha256()
     try:
@@ -119,7 +120,7 @@ def _content_problem(index: ShardIndex, source: ShardSource, manifest_name: str)
         return None
     return (
         f"shard {index.name} has the sha256 of its index, {index.summary.shard_sha256[:12]}… · found "
-        f"{digest.hexdigest()[:12]}… · restore it, or run `phi4train data index {manifest_name}`"
+        f"{digest.hexdigest()[:12]}… · restore it, or run `{remedy}`"
     )
 
 

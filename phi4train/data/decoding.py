@@ -70,7 +70,7 @@ class SampleDecoder:
             raise SampleError(
                 "length_mismatch",
                 f"sample {decoded.key} has the {start + length} tokens that its index says · found {found} · "
-                "run `phi4train data index <manifest>`",
+                f"run `phi4train data index {self._mixture.manifest.reference}`",
             )
         if found == length:
             return decoded

@@ -57,6 +57,9 @@ MEDIA_KIND_NAMES = ("image", "audio")
 
 Rows = NDArray[Any]
 
+INDEX_AGAIN = "index it again"
+"""What mends an index; who knows the manifest says with which command."""
+
 _PROBE_BYTES = 4096
 
 
@@ -205,7 +208,7 @@ def write_index(folder: Path, summary: IndexSummary, samples: Rows, media: Rows,
         shutil.rmtree(temporary, ignore_errors=True)
         raise ManifestError(
             f"index {folder} must be writable · {error.strerror or error} · free space or mend permissions, "
-            "then run `phi4train data index <manifest>`"
+            "then index it again"
         ) from error
     shutil.rmtree(replaced, ignore_errors=True)
 
@@ -251,7 +254,7 @@ def load_index(
 
 def index_error(name: str, rule: str, found: str) -> ManifestError:
     """The error of a shard that must be indexed again."""
-    return ManifestError(f"shard {name}: {rule} · found {found} · run `phi4train data index <manifest>`")
+    return ManifestError(f"shard {name}: {rule} · found {found} · {INDEX_AGAIN}")
 
 
 def _read_summary(name: str, folder: Path) -> IndexSummary:

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 from braceexpand import braceexpand
 
+from phi4train.data.commands import build_command
 from phi4train.errors import ManifestError, did_you_mean
 
 URL_SCHEMES = ("http", "https", "s3", "gs")
@@ -57,6 +58,7 @@ class Manifest:
         weight_by: whether weights are shares of `samples` or of `tokens`.
         build: command that makes missing shards, or None.
         path: the file it came from.
+        reference: what it was loaded by, a name or the file: how commands call it.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Manifest:
     sources: tuple[Source, ...]
     build: str | None
     path: Path
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def load_manifest(name: str, manifest_dirs: Sequence[Path]) -> Manifest:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ManifestError(f"manifest {path} must be readable YAML · {error} · mend the file") from error
     problems: list[str] = []
-    manifest = _parse_manifest(content, path, problems)
+    manifest = _parse_manifest(content, path, name, problems)
     if problems or manifest is None:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise ManifestError(f"manifest {path} does not hold:\n{listed}")
@@ -129,7 +132,9 @@ def expand_shards(source: Source, manifest: Manifest, data_root: Path) -> tuple[
     names = [ref.name for ref in refs]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if missing:
-        remedy = f"run `{manifest.build}`" if manifest.build else "check the paths and data_root"
+        remedy = "check the paths and data_root"
+        if manifest.build:
+            remedy = f"run `{build_command(manifest.build, data_root)}`"
         raise ManifestError(
             f"manifest {manifest.name}, source {source.name}: every shard exists in {data_root} · "
             f"missing: {', '.join(missing)} · {remedy}"
@@ -159,7 +164,7 @@ def _find_manifest(name: str, manifest_dirs: Sequence[Path]) -> Path:
     )
 
 
-def _parse_manifest(content: Any, path: Path, problems: list[str]) -> Manifest | None:
+def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str]) -> Manifest | None:
     if not isinstance(content, dict):
         problems.append(f"a manifest is a mapping · found {type(content).__name__}")
         return None
@@ -183,6 +188,7 @@ def _parse_manifest(content: Any, path: Path, problems: list[str]) -> Manifest |
         sources=tuple(sources),
         build=_text(content, "build", "", problems) if "build" in content else None,
         path=path,
+        reference=reference,
     )
 
 

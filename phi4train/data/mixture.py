@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from phi4train.data.commands import index_command
 from phi4train.data.index import (
+    INDEX_AGAIN,
     MEDIA_DTYPE,
     MappedArrays,
     Rows,
@@ -121,7 +123,8 @@ def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer
                 problems.append(str(error))
         opened.append(tuple(indexes))
     if problems:
-        raise ManifestError("\n".join(problem.replace("<manifest>", manifest.name) for problem in problems))
+        remedy = f"run `{index_command(manifest.reference, data_root)}`"
+        raise ManifestError("\n".join(problem.replace(INDEX_AGAIN, remedy) for problem in problems))
     sources = tuple(
         MixtureSource(part.name, part.weight, indexes) for part, indexes in zip(used, opened, strict=True)
     )

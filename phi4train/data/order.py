@@ -277,7 +277,7 @@ def _mean_tokens(source: MixtureSource, limits: Limits) -> float:
     if total == 0:
         raise ManifestError(
             f"source {source.name} has usable samples within the limits · found none · "
-            "run `phi4train data check <manifest>` to see why"
+            "`phi4train data check` says why; leave the source out, or raise the limits"
         )
     return total / weight
 

@@ -326,7 +326,7 @@ def _checked_read(location: str, offset: int, size: int, content: bytes) -> byte
     if len(content) != size:
         raise ManifestError(
             f"shard {location} must have {size} bytes at {offset} · found {len(content)}: it is truncated or "
-            "changed · restore it, or run `phi4train data index <manifest>`"
+            "changed · restore it, or index it again with `phi4train data index`"
         )
     return content
 

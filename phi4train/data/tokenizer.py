@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from phi4train.data.commands import BUILD_DEMO, build_command
 from phi4train.data.shards import write_atomically
 from phi4train.errors import ManifestError, SampleError
 
@@ -223,9 +224,12 @@ def load_tokenizer(name: str, data_root: Path) -> Tokenizer:
         return O200kTokenizer()
     path = data_root / name
     if not path.is_file():
+        remedy = "check the name, or build the data set that brings it"
+        if Path(name).parts[0] == "demo":
+            remedy = f"run `{build_command(BUILD_DEMO, data_root)}`, which brings it"
         raise ManifestError(
             f"tokenizer is 'o200k' or a JSON file below data_root · '{name}' is not a file in {data_root} · "
-            "check the name, or build the data set that brings it"
+            f"{remedy}"
         )
     try:
         return BpeTokenizer(path.read_text(encoding="utf-8"))

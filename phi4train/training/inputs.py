@@ -1,14 +1,15 @@
 """What a stage starts from, found and opened: its parents' artifacts, its tokenizer, its data."""
 
+import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from phi4train.checkpoint.artifact import Artifact, name_inputs, open_artifact
 from phi4train.checkpoint.assembly import open_initial
-from phi4train.config.resources import resource_folder
+from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config, RunPathsConfig
 from phi4train.data.images import ImageGeometry
 from phi4train.data.index import MEDIA_KIND_NAMES
@@ -50,14 +51,22 @@ def artifact_path(config: Config, stage: str) -> Path:
 
 
 def train_command(config: Config, stage: str) -> str:
-    """The command that trains `stage` beside this run."""
+    """The command that makes the artifact of `stage` that this run looks for, to be pasted in a shell.
+
+    A path of another shape than `<root>/<stage>/<name>/artifact` no run writes to: then it trains beside
+    this run.
+    """
+    run, path = config.run, artifact_path(config, stage)
+    if (path.name, path.parent.parent.name) == ("artifact", stage):
+        run = replace(run, root=str(path.parent.parent.parent), name=path.parent.name)
     defaults = RunPathsConfig(name=config.scale)
     given = [
-        f" run.{key}={getattr(config.run, key)}"
+        f"run.{key}={getattr(run, key)}"
         for key in ("root", "name", "data_root")
-        if getattr(config.run, key) != getattr(defaults, key)
+        if getattr(run, key) != getattr(defaults, key)
     ]
-    return f"python -m phi4train stage={stage} scale={config.scale}{''.join(given)}"
+    own = ["--config-dir", run.config_dir] if run.config_dir is not None else []
+    return shlex.join(["python", "-m", "phi4train", f"stage={stage}", f"scale={config.scale}", *given, *own])
 
 
 def open_parents(config: Config) -> dict[str, Artifact]:
@@ -94,7 +103,8 @@ def open_data(config: Config, manifest_name: str | None = None) -> StageData:
             f"model.language_model.vocab_size must hold the tokenizer: {config.tokenizer} has "
             f"{tokenizer.vocab_size} tokens, the model {vocab_size}; set the model's to at least as many."
         )
-    manifest = load_manifest(manifest_name or config.data.manifest, [resource_folder("data_manifests")])
+    folders = manifest_folders(config.run.config_dir)
+    manifest = load_manifest(manifest_name or config.data.manifest, folders)
     cache_dir = data_root / ".cache"
     vision = config.model.vision
     return StageData(

@@ -25,7 +25,10 @@ MAY_IMPORT = {
 }
 """By part of the package, what it may import; the command line may import everything."""
 
-CONFIG_MAY_IMPORT = {"phi4train.model.shapes", "phi4train.model.component_names", "phi4train.data.manifest"}
+CONFIG_MAY_IMPORT = {
+    *("phi4train.model.shapes", "phi4train.model.component_names"),
+    *("phi4train.data.commands", "phi4train.data.manifest"),
+}
 """Modules without torch, so that a typo is told at once."""
 
 

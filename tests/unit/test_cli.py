@@ -10,6 +10,12 @@ from phi4train.cli import main
 from phi4train.config.schema import Config
 from phi4train.errors import CheckpointError, StageInterrupted
 
+MANIFEST = """\
+name: mine
+description: d
+sources: [{name: a, shards: [a.tar], weight: 1, licence: CC0}]
+"""
+
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Config]:
@@ -198,6 +204,79 @@ def test_every_verb_has_help_with_an_example(
     assert f"example:\n  phi4train {' '.join(arguments)} " in capsys.readouterr().out
 
 
-def test_a_manifest_that_no_recipe_uses_needs_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["data", "index", "nowhere"]) == 2
-    assert "found none that uses 'nowhere'. Add stage=<name> and scale=<name>." in capsys.readouterr().err
+def test_a_manifest_that_no_recipe_uses_needs_a_stage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(MANIFEST)
+    assert main(["data", "index", str(path)]) == 2
+    assert f"found none that uses '{path}'. Add stage=<name> and scale=<name>." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["index", "check", "stats", "show"])
+def test_a_misspelt_manifest_is_told_with_the_nearest(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", verb, "demo_vison_sft"]) == 2
+    assert "there is no 'demo_vison_sft' (did you mean 'demo_vision_sft'?)" in capsys.readouterr().err
+
+
+def test_data_verbs_find_manifests_of_a_users_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data_manifests").mkdir()
+    (tmp_path / "data_manifests" / "mine.yaml").write_text(MANIFEST)
+    arguments = ["mine", "stage=lm_sft", "--config-dir", str(tmp_path), f"run.data_root={tmp_path}"]
+    assert main(["data", "index", *arguments]) == 2
+    assert "manifest mine, source a: every shard exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stage=lm_sft"],
+        ["curriculum", "scale=demo"],
+        ["evaluate", "stage=lm_sft"],
+        *(["data", verb, "demo_lm_sft"] for verb in ("index", "check", "stats", "show")),
+    ],
+    ids=" ".join,
+)
+def test_a_users_folder_that_is_missing_is_refused_by_every_verb(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--config-dir", "nowhere"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --config-dir must be a folder of yours; there is none at nowhere. Check the path.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("stage=lm_sft", "a curriculum must choose its own stages; found 'stage=lm_sft'."),
+        ("demo", "A scale is chosen with scale=demo, a curriculum with --name demo."),
+    ],
+)
+def test_a_curriculum_takes_no_stage_and_no_bare_word(
+    word: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["curriculum", word]) == 2
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "check", "demo_vision_sft"],
+        ["data", "index", "demo_vision_sft"],
+        ["stage=lm_pretrain", "scale=demo"],
+        ["curriculum", "scale=demo"],
+    ],
+    ids=" ".join,
+)
+def test_on_a_fresh_clone_the_command_that_builds_the_data_is_named(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "run `phi4train data build demo`" in capsys.readouterr().err
+    assert main([*arguments, "run.data_root=my data"]) == 2
+    assert "run `phi4train data build demo --data-root 'my data'`" in capsys.readouterr().err

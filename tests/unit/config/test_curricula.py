@@ -24,3 +24,6 @@ def test_a_users_curriculum_is_found_and_checked(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 2
     with pytest.raises(ConfigError, match="must hold `description` and a list `stages`"):
         load_curriculum("empty", tmp_path)
+    (tmp_path / "curriculum" / "broken.yaml").write_text("description: x\nstages: ]\n")
+    with pytest.raises(ConfigError, match=r"curriculum/broken\.yaml, line 2: "):
+        load_curriculum("broken", tmp_path)

@@ -73,6 +73,36 @@ def test_a_users_file_that_hydra_would_ignore_is_refused(own: Path) -> None:
         load_config(["stage=vision_sft"], own)
 
 
+def test_a_users_folder_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"--config-dir must be a folder of yours; there is none at .*/nowhere"
+    ):
+        load_config(["stage=vision_sft"], tmp_path / "nowhere")
+
+
+def test_a_users_file_that_is_no_yaml_is_named_with_its_line(own: Path) -> None:
+    write(own / "stage" / "broken.yaml", "defaults: [vision_sft]\nseed: ]\n")
+    with pytest.raises(ConfigError, match=r"readable YAML; found in .*stage/broken\.yaml, line 3: "):
+        load_config(["stage=broken"], own)
+    with pytest.raises(ConfigError, match=r"stage/broken\.yaml, line 3: "):
+        load_config([], own)
+
+
+def test_manifests_of_a_users_folder_are_found_by_name(own: Path) -> None:
+    (own / "data_manifests").mkdir()
+    text = "name: own\ndescription: d\nsources: [{name: a, shards: [a.tar], weight: 1, licence: CC0}]\n"
+    (own / "data_manifests" / "photos.yaml").write_text(text)
+    config = load_config(["stage=mine", "data.manifest=photos"], own)
+    assert (config.data.manifest, config.run.config_dir) == ("photos", str(own))
+    with pytest.raises(ConfigError, match=r"there is no 'phots' \(did you mean 'photos'\?\)"):
+        load_config(["stage=mine", "data.manifest=phots"], own)
+
+
+def test_the_users_folder_is_named_by_its_flag_alone(own: Path) -> None:
+    with pytest.raises(ConfigError, match=r"run\.config_dir must be left to --config-dir"):
+        load_config(["stage=mine", f"run.config_dir={own}"], own)
+
+
 def test_mistakes_in_a_users_recipe_and_on_the_command_line_are_reported_together(own: Path) -> None:
     write(
         own / "stage" / "wrong.yaml",

@@ -21,7 +21,6 @@ from phi4train.errors import ConfigError
         ("budget.max_steps=abc", "budget.max_steps must be a whole number; found 'abc'."),
         ("budget.max_steps=1.5", "budget.max_steps must be a whole number; found 1.5."),
         ("optimizer.lr=nan", "optimizer.lr must be a number; found nan."),
-        ("debug=3", "debug must be true or false; found 3."),
         ("trainable=language_model", "trainable must be a list; found 'language_model'."),
         ("budget=3", "budget must be a section with keys of its own; found 3."),
         ("schedule.kind=cosin", "schedule.kind must be one of wsd, cosine, linear, constant (did you mean 'cosine'?); found 'cosin'."),

@@ -61,7 +61,9 @@ def test_check_finds_one_flipped_bit(tmp_path: Path, tokenizer: Tokenizer, limit
     report = check_manifest(manifest, tmp_path, tmp_path, tokenizer, limits)
     assert not report.is_fit
     assert len(report.problems) == 1 and "has the sha256 of its index" in report.problems[0]
-    assert "NOT FIT" in render_check(report) and "phi4train data index mixture" in render_check(report)
+    assert "NOT FIT" in render_check(
+        report
+    ) and f"phi4train data index {tmp_path}/mixture.yaml" in render_check(report)
 
 
 def test_check_reports_missing_indexes_of_all_shards(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ def load(folder: Path, text: str) -> Manifest:
 
 def test_a_manifest_is_found_by_name_or_by_path(tmp_path: Path) -> None:
     by_name = load(tmp_path, GOOD)
-    assert by_name == load_manifest(str(tmp_path / "mix.yaml"), [])
+    by_path = load_manifest(str(tmp_path / "mix.yaml"), [])
+    assert (by_name.reference, by_path.reference) == ("mix", str(tmp_path / "mix.yaml"))
+    assert by_name == replace(by_path, reference="mix")
     assert by_name.weight_by == "tokens" and by_name.build == "phi4train data build demo"
     assert [(source.name, source.weight, source.num_samples) for source in by_name.sources] == [
         ("a", 2.0, 9),
@@ -104,7 +107,9 @@ def test_shards_expand_braces_and_globs_in_order(tmp_path: Path) -> None:
 
 def test_missing_shards_are_all_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
     manifest = load(tmp_path, GOOD)
-    with pytest.raises(ManifestError, match=r"a/s-000.tar, a/s-001.tar.*run `phi4train data build demo`"):
+    with pytest.raises(
+        ManifestError, match=r"a/s-000.tar, a/s-001.tar.*run `phi4train data build demo --data-root /"
+    ):
         expand_shards(manifest.sources[0], manifest, tmp_path)
 
 
