@@ -109,7 +109,7 @@ def _read_groups(name: str, reader: "_ForwardReader") -> Iterator[_Group]:
                     group.record = content
                 else:
                     group.media[suffix] = content
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:  # hostile headers raise any
         raise _corrupt(name, reader.position, str(error)) from error
     if problems:
         raise _member_error(name, problems)
@@ -123,7 +123,7 @@ def _read_groups(name: str, reader: "_ForwardReader") -> Iterator[_Group]:
 def _corrupt(name: str, position: int, reason: str) -> ManifestError:
     return ManifestError(
         f"shard {name} must be a complete tar · {reason} near byte {position}: it is truncated or corrupt · "
-        "restore or rebuild it, then run `phi4train data index <manifest>`"
+        "restore or rebuild it, then index it again"
     )
 
 
@@ -196,7 +196,8 @@ class _ForwardReader:
 
     def seek(self, position: int) -> None:
         """Skips forward; the skipped bytes are hashed too."""
-        assert position >= self.position, "a shard is read front to end"
+        if position < self.position:
+            raise tarfile.ReadError("a header leads backwards")
         while self.position < position:
             if not self.read(min(position - self.position, _READ_BYTES)):
                 return

