@@ -9,33 +9,14 @@ from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
 from phi4train.config.schema import Config
-from phi4train.errors import ConfigError, did_you_mean
+from phi4train.errors import did_you_mean
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
     """The configuration as JSON values; enums by name."""
     plain: dict[str, Any] = _to_plain(config)
     return plain
-
-
-def resolved_yaml(config: Config) -> str:
-    """The configuration as YAML, every value spelled out, in the schema's order."""
-    return yaml.safe_dump(config_to_dict(config), sort_keys=False, allow_unicode=True)
-
-
-def config_from_dict(values: Mapping[str, Any]) -> Config:
-    """The typed configuration; keys that are absent keep the schema's defaults.
-
-    Raises:
-        ConfigError: lists every unknown key and every value of a wrong type.
-    """
-    config, problems = read_config(values)
-    if problems:
-        raise ConfigError(problems.values())
-    return config
 
 
 def read_config(values: Mapping[str, Any]) -> tuple[Config, dict[str, str]]:

@@ -1,23 +1,15 @@
-"""Which settings decide what is learned, as one hash and as readable differences."""
+"""Which settings decide what is learned, and how those of two runs differ."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from phi4train.config.convert import config_to_dict
-from phi4train.config.schema import MACHINE_KEYS, Config
+from phi4train.config.schema import MACHINE_KEYS
 
 
 def science_part(values: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that decide what is learned, dotted, of a configuration as `config_to_dict` gives it."""
     return dict(_leaves({key: value for key, value in values.items() if key not in MACHINE_KEYS}, ""))
-
-
-def science_fingerprint(config: Config) -> str:
-    """sha256 over the canonical JSON of the science part."""
-    canonical = json.dumps(science_part(config_to_dict(config)), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def science_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from phi4train.data.commands import index_command
 from phi4train.data.index import (
     INDEX_AGAIN,
-    MEDIA_DTYPE,
     MappedArrays,
     Rows,
     SampleTable,
@@ -47,11 +44,6 @@ class ArrayTable:
     samples: Rows
     media: Rows
     causes: tuple[str, ...] = ()
-
-    @staticmethod
-    def from_text_tokens(rows: Rows) -> "ArrayTable":
-        """A shard of usable samples without media."""
-        return ArrayTable(rows, np.zeros(0, dtype=MEDIA_DTYPE))
 
     @property
     def num_samples(self) -> int:

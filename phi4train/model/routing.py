@@ -39,11 +39,6 @@ def register_modality(modality: str, adapter: str) -> None:
     _ADAPTER_OF_MODALITY[modality] = adapter
 
 
-def mode_names() -> tuple[str, ...]:
-    """All registered modes, in order of registration."""
-    return tuple(_ADAPTER_OF_MODE)
-
-
 def adapter_of_mode(mode: str) -> str | None:
     """The LoRA that samples of `mode` use, or None.
 

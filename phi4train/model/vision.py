@@ -20,16 +20,12 @@ class VisionTower(nn.Module):
     Args:
         encoder: features of crops.
         projector: tokens from features.
-        max_crops_per_pass: crops that the encoder sees at once, to bound memory; 0 means all.
     """
 
-    def __init__(
-        self, encoder: VisionEncoder, projector: VisionProjector, max_crops_per_pass: int = 0
-    ) -> None:
+    def __init__(self, encoder: VisionEncoder, projector: VisionProjector) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = projector
-        self.max_crops_per_pass = max_crops_per_pass
 
     def forward(self, images: ImageInputs) -> Tensor:
         """Tokens in the order of `images.positions`, shape (N, output_dim).
@@ -39,7 +35,7 @@ class VisionTower(nn.Module):
         """
         encoder_learns = any(parameter.requires_grad for parameter in self.encoder.parameters())
         with torch.set_grad_enabled(encoder_learns and torch.is_grad_enabled()):
-            features_CPD = self._encode(images.crops_C3SS, images.patch_mask_CGG)
+            features_CPD = self.encoder(images.crops_C3SS, images.patch_mask_CGG)
         tokens: Tensor = self.projector(features_CPD, images.patch_mask_CGG, images.grids)
         if len(tokens) != images.positions.numel():
             raise ValueError(
@@ -48,11 +44,3 @@ class VisionTower(nn.Module):
                 f"model's crop and patch size"
             )
         return tokens
-
-    def _encode(self, crops_C3SS: Tensor, patch_mask_CGG: Tensor) -> Tensor:
-        size = self.max_crops_per_pass or len(crops_C3SS)
-        parts = [
-            self.encoder(crops_C3SS[first : first + size], patch_mask_CGG[first : first + size])
-            for first in range(0, len(crops_C3SS), size)
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
