@@ -54,6 +54,21 @@ def test_the_law_of_the_pretraining_recipe_gives_the_known_learning_rates(billio
     assert law.B * (billions * 1e9 / law.unit_tokens) ** -law.exponent == pytest.approx(lr, rel=2e-3)
 
 
+@pytest.mark.parametrize("scale", Catalog().scales)
+def test_the_pretraining_takes_its_peak_learning_rate_from_the_law_at_every_scale(scale: str) -> None:
+    optimizer = load_config(["stage=lm_pretrain", f"scale={scale}"]).optimizer
+    assert optimizer.lr is None and optimizer.lr_law is not None
+    assert optimizer.lr_law.exponent == 0.32
+
+
+@pytest.mark.parametrize(("rung", "lr"), [("10m", 3e-3), ("25m", 2e-3), ("60m", 1.5e-3)])
+def test_the_law_of_the_small_rungs_gives_what_suits_them(rung: str, lr: float) -> None:
+    config = load_config(["stage=lm_pretrain", f"scale={rung}"])
+    law, tokens = config.optimizer.lr_law, config.budget.tokens
+    assert law is not None and tokens is not None
+    assert law.B * (tokens / law.unit_tokens) ** -law.exponent == pytest.approx(lr, rel=1e-3)
+
+
 def test_the_recipes_train_what_the_design_says() -> None:
     vision = ["vision_encoder", "vision_projector"]
     assert {stage: load_config([f"stage={stage}"]).trainable for stage in STAGES} == {
