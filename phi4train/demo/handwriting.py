@@ -52,7 +52,7 @@ def load_handwriting() -> Handwriting:
 
 def draw_png(panel: Panel, images: DigitImages, rng: Random, augment: bool) -> bytes:
     """PNG of a panel, dark on white; `augment` varies place, size, slant and ink of each digit."""
-    cell = CELL_PIXELS[panel.shape]
+    cell = CELL_PIXELS
     ink = Image.new("L", panel.size, 0)
     for row, digits in enumerate(panel.rows):
         for column, digit in enumerate(digits):

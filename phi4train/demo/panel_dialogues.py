@@ -11,8 +11,11 @@ from phi4train.demo.samples import DemoSample, Turn, dialogue, is_held_out
 WRITTEN_HELD_OUT_FRACTION = 0.1
 """Share of all written panels of two or more digits that only held-out samples may use."""
 
-MAX_TURNS = 4
-"""Question and answer pairs of a training dialogue: several share the cost of one image."""
+MAX_TURNS = 12
+"""Question and answer pairs of a training dialogue: many share the cost of one image."""
+
+LONG_ANSWER_WEIGHT = 0.4
+"""How often a question with a long answer (all digits, a caption) is asked, compared to a short one."""
 
 SHAPES = (SINGLE, PAIR, *NUMBERS, *GRIDS, *GRIDS)
 """Shapes of training panels in the frequency in which they are drawn."""
@@ -78,8 +81,9 @@ def _questions(panel: Panel) -> list[str]:
 def _several_turns(panel: Panel, tasks: Sequence[str], rng: Random) -> list[Turn]:
     """One to `MAX_TURNS` different questions about the panel."""
     turns: dict[str, Turn] = {}
-    for _ in range(rng.randint(1, MAX_TURNS)):
-        turn = ask(rng.choice(tasks), panel, rng)
+    weights = [1.0 if task in QUESTION_TASKS else LONG_ANSWER_WEIGHT for task in tasks]
+    for task in rng.choices(tasks, weights, k=rng.randint(1, MAX_TURNS)):
+        turn = ask(task, panel, rng)
         if turn is not None:
             turns.setdefault(turn.question, turn)
     return list(turns.values()) or _several_turns(panel, tasks, rng)

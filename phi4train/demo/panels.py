@@ -1,27 +1,20 @@
-"""Panels: one digit, a number of up to four digits, or a small grid."""
+"""Panels: one digit, a number of two or three digits, or a small grid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-CELL_PIXELS = {
-    (1, 1): 48,
-    (1, 2): 24,
-    (1, 3): 16,
-    (1, 4): 24,
-    (2, 2): 24,
-    (2, 3): 16,
-    (3, 3): 16,
-}
-"""Side of a digit's cell by (rows, columns).
+CELL_PIXELS = 16
+"""Side of a digit's cell, in every panel: what is learned of a digit in one shape serves in all others.
 
-Everything but the four-digit number fits into one 48-pixel crop, so an image costs 31 to 41 tokens. The
-number of four digits is two crops, each of which looks like a number of two (39 tokens; at one crop its
-digits would have 12 pixels). 72 x 24 for three digits would be scaled up to 96 x 32 (48 tokens)."""
+At the demo geometry (crop 48, patch 8) a cell is exactly one merged image token."""
+
+PANEL_COLUMNS = 3
+"""Columns of every image; narrower panels leave white on the right, so that no image is scaled up."""
 
 SINGLE = (1, 1)
 PAIR = (1, 2)
-NUMBERS = ((1, 2), (1, 3), (1, 4))
+NUMBERS = ((1, 2), (1, 3))
 GRIDS = ((2, 2), (2, 3), (3, 3))
 
 
@@ -44,9 +37,7 @@ class Panel:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels when drawn."""
-        rows, columns = self.shape
-        cell = CELL_PIXELS[self.shape]
-        return columns * cell, rows * cell
+        return PANEL_COLUMNS * CELL_PIXELS, self.shape[0] * CELL_PIXELS
 
     def as_text(self) -> str:
         """Digits apart by spaces, one line a row."""

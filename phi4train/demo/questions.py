@@ -9,34 +9,18 @@ from phi4train.demo.samples import Turn
 _Asker = Callable[[Panel, Random], tuple[str, str] | None]
 
 WORDINGS: Mapping[str, tuple[str, ...]] = {
-    "single": ("What digit is this?", "Which digit do you see?", "What digit is shown?", "Read the digit."),
-    "multi": (
-        "What number is shown?",
-        "What number is this?",
-        "Which number do you see?",
-        "Read the number.",
-    ),
-    "what": (
-        "Which digit is in row {row}, column {column}?",
-        "What is in row {row}, column {column}?",
-        "Row {row}, column {column}: which digit?",
-    ),
-    "count": ("How many {digit}s are there?", "How many times does {digit} appear?", "Count the {digit}s."),
-    "where": ("Where is the {digit}?", "In which row and column is the {digit}?", "Find the {digit}."),
-    "sum": (
-        "What is the sum of the two digits?",
-        "Add the two digits.",
-        "What do the two digits add up to?",
-    ),
-    "compare": ("Which digit is larger?", "Which of the two digits is larger?", "What is the larger digit?"),
-    "compare_yes_no": (
-        "Is the left digit larger than the right digit?",
-        "Is the left digit larger than the right one?",
-    ),
-    "read": ("Read the digits.", "Write down the digits.", "Which digits are there?"),
-    "describe": ("Describe this.", "What do you see?", "Write a caption."),
+    "single": ("What digit is this?", "Which digit?"),
+    "multi": ("What number is this?", "Which number?"),
+    "what": ("Row {row}, column {column}?", "What is in row {row}, column {column}?"),
+    "count": ("How many {digit}s?", "Count the {digit}s."),
+    "where": ("Where is the {digit}?", "Find the {digit}."),
+    "sum": ("What is the sum?", "Add the two digits."),
+    "compare": ("Which is larger?", "What is the larger digit?"),
+    "compare_yes_no": ("Is the left digit larger?", "Is left larger than right?"),
+    "read": ("Read the digits.", "Which digits are there?"),
+    "describe": ("Describe this.", "What do you see?"),
 }
-"""Paraphrases of each question."""
+"""Paraphrases of each question, short: a dialogue's answers are what it teaches."""
 
 
 def _single(panel: Panel, rng: Random) -> tuple[str, str]:

@@ -17,11 +17,11 @@ from phi4train.demo.panel_dialogues import (
     written_dialogues,
     written_questions,
 )
-from phi4train.demo.panels import CELL_PIXELS, draw_panel
+from phi4train.demo.panels import GRIDS, NUMBERS, SINGLE, draw_panel
 from phi4train.demo.questions import QUESTION_TASKS
 from phi4train.demo.samples import IMAGE_MEMBER, DemoSample
 
-GEOMETRY = ImageGeometry(crop_size=48, patch_size=6, max_crops=16)
+GEOMETRY = ImageGeometry(crop_size=48, patch_size=8, max_crops=16)
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +54,15 @@ def test_a_fifth_of_each_digits_images_is_held_out(handwriting: Handwriting) -> 
         assert len(handwriting.held_out[digit]) / total == pytest.approx(0.2, abs=0.01)
 
 
-@pytest.mark.parametrize("shape", CELL_PIXELS)
+@pytest.mark.parametrize("shape", (SINGLE, *NUMBERS, *GRIDS))
 def test_a_panel_costs_at_most_a_one_crop_images_tokens(
     handwriting: Handwriting, shape: tuple[int, int]
 ) -> None:
     panel = draw_panel(shape, Random(0))
     image = Image.open(io.BytesIO(draw_png(panel, handwriting.train, Random(0), augment=True)))
     assert image.size == panel.size
-    assert GEOMETRY.num_image_tokens(*image.size) <= 41
-    assert CELL_PIXELS[shape] >= 16
+    assert GEOMETRY.num_image_tokens(*image.size) <= 25
+    assert GEOMETRY.crop_grid(*image.size) == (1, 1), "one crop, at its own scale"
 
 
 def test_held_out_panels_are_drawn_without_augmentation(handwriting: Handwriting) -> None:
@@ -103,5 +103,5 @@ def test_training_dialogues_share_an_image_among_turns(handwriting: Handwriting)
         len(s.record["messages"]) // 2
         for s in islice(drawn_dialogues(200, handwriting.train, Random(0)), 200)
     ]
-    assert 2 <= sum(turns) / len(turns) <= 3
+    assert sum(turns) / len(turns) > 3
     assert max(turns) == 4

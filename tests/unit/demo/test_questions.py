@@ -5,9 +5,10 @@ from random import Random
 
 import pytest
 
-from phi4train.demo.panels import CELL_PIXELS, Panel, draw_panel, panel_of
+from phi4train.demo.panels import GRIDS, NUMBERS, SINGLE, Panel, draw_panel, panel_of
 from phi4train.demo.questions import CAPTION_TASKS, QUESTION_TASKS, ask, caption, shapes_of, tasks_of
 
+SHAPES = (SINGLE, *NUMBERS, *GRIDS)
 CASES = [(task, shape) for task in (*QUESTION_TASKS, "read", "describe") for shape in shapes_of(task)]
 
 
@@ -47,14 +48,14 @@ def test_an_answer_is_what_the_question_asks_for(task: str, shape: tuple[int, in
     assert asked > 100
 
 
-@pytest.mark.parametrize("shape", CELL_PIXELS)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_a_caption_tells_every_digit_in_reading_order(shape: tuple[int, int]) -> None:
     panel = draw_panel(shape, Random(2))
     told = re.sub(r"grid of \d rows and \d columns|Row \d", "", caption(panel))
     assert [int(digit) for digit in re.findall(r"\d", told)] == list(panel.digits)
 
 
-@pytest.mark.parametrize("shape", CELL_PIXELS)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_has_questions_and_captions(shape: tuple[int, int]) -> None:
     tasks = set(tasks_of(shape))
     assert tasks & set(QUESTION_TASKS)
