@@ -1,7 +1,7 @@
 """The verbs below `data`: build, index, check, stats, show."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +38,13 @@ def _index(words: Sequence[str]) -> None:
     parser = _mixture_parser("index", "demo_vision_sft")
     parser.add_argument("--rebuild", action="store_true", help="index anew what is indexed already")
     options = parser.parse_intermixed_args(words)
+    mixtures = _mixtures(options)
     from phi4train.config.resources import manifest_folders
     from phi4train.data.manifest import load_manifest
     from phi4train.data.mixture import index_manifest
     from phi4train.data.tokenizer import load_tokenizer
 
-    for config, name in _mixtures(options):
+    for config, name in mixtures:
         data_root = Path(config.run.data_root)
         manifest = load_manifest(name, manifest_folders(config.run.config_dir))
         tokenizer = load_tokenizer(config.tokenizer, data_root)
@@ -55,11 +56,12 @@ def _check(words: Sequence[str]) -> None:
     parser = _mixture_parser("check", "demo_vision_sft")
     parser.add_argument("--decode", action="store_true", help="also decode every sample; slow and thorough")
     options = parser.parse_intermixed_args(words)
+    mixtures = _mixtures(options)
     from phi4train.data.check import check_manifest, render_check
     from phi4train.training.inputs import open_data
 
     unfit = []
-    for config, name in _mixtures(options):
+    for config, name in mixtures:
         data, data_root = open_data(config, name), Path(config.run.data_root)
         report = check_manifest(
             data.mixture.manifest, data_root, data.cache_dir, data.tokenizer, data.limits, options.decode
@@ -72,11 +74,12 @@ def _check(words: Sequence[str]) -> None:
 
 def _stats(words: Sequence[str]) -> None:
     options = _mixture_parser("stats", "stage=vision_sft scale=demo").parse_intermixed_args(words)
+    mixtures = _mixtures(options)
     from phi4train.data.stats import manifest_stats, render_stats
     from phi4train.training.inputs import data_plan, open_data
     from phi4train.training.stage import build_schedule
 
-    for config, name in _mixtures(options):
+    for config, name in mixtures:
         data = open_data(config, name)
         max_steps = build_schedule(config).max_steps
         print(render_stats(manifest_stats(data.mixture, data_plan(config, data), max_steps)))
@@ -88,11 +91,12 @@ def _show(words: Sequence[str]) -> None:
         "--number", type=int, default=0, help="position in the mixture (default: %(default)s)"
     )
     options = parser.parse_intermixed_args(words)
+    mixtures = _mixtures(options)
     from phi4train.data.shards import ShardSource
     from phi4train.data.show import show_sample
     from phi4train.training.inputs import open_data
 
-    for config, name in _mixtures(options):
+    for config, name in mixtures:
         data = open_data(config, name)
         source = ShardSource(data.cache_dir)
         print(show_sample(data.mixture, data.tokenizer, data.limits, source, options.number))
@@ -104,21 +108,20 @@ def _mixture_parser(verb: str, example: str) -> ArgumentParser:
     return parser
 
 
-def _mixtures(options: Namespace) -> Iterator[tuple["Config", str]]:
-    """The manifests asked for, each with a configuration that gives tokenizer and limits."""
+def _mixtures(options: Namespace) -> list[tuple["Config", str]]:
+    """The manifests asked for, each with a configuration that gives tokenizer and limits.
+
+    Called before a verb imports what it works with, so that a typo is told at once.
+    """
     from phi4train.config.load import load_config
 
     names = [word for word in options.overrides if "=" not in word]
     overrides = [word for word in options.overrides if "=" in word]
+    config_dir = options.config_dir
     if any(word.startswith("stage=") for word in overrides) or not names:
-        config = load_config(overrides, options.config_dir)
-        yield from ((config, name) for name in names or [config.data.manifest])
-    else:
-        for name in names:
-            yield (
-                load_config([*_recipe_using(name, options.config_dir), *overrides], options.config_dir),
-                name,
-            )
+        config = load_config(overrides, config_dir)
+        return [(config, name) for name in names or [config.data.manifest]]
+    return [(load_config([*_recipe_using(name, config_dir), *overrides], config_dir), name) for name in names]
 
 
 def _recipe_using(manifest: str, config_dir: Path | None) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,19 +38,14 @@ def imported(*arguments: str) -> set[str]:
         ["evaluate", "--help"],
         ["stage=lm_sft", "--cfg", "job"],
         ["stage=lm_stf"],
+        ["stage=lm_sft", "optimizer.lrr=1"],
         ["stage=lm_sft", "budget.max_steps=x"],
+        ["data", "check", "demo_vison_sft"],
+        ["curriculum", "stage=lm_sft"],
     ],
 )
 def test_help_configuration_and_typos_import_no_heavy_library(arguments: list[str]) -> None:
     assert not imported(*arguments) & {"torch", "lightning", "transformers", "numpy", "rich", "peft"}
-
-
-def test_help_answers_within_two_seconds() -> None:
-    started = time.perf_counter()
-    result = run("--help")
-    assert time.perf_counter() - started < 2
-    assert result.returncode == 0
-    assert "Traceback" not in result.stdout + result.stderr
 
 
 def test_help_without_a_stage_but_with_other_words_is_help() -> None:

@@ -1,8 +1,8 @@
 """Order: a pure function of (seed, step), each sample once an epoch, shares as the weights say."""
 
-import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -218,19 +218,33 @@ def test_more_sources_than_samples_in_a_block_are_refused() -> None:
         planner([source(str(i), [3]) for i in range(BLOCK_STEPS + 1)], BatchSize(samples=1))
 
 
-def test_step_one_million_of_millions_of_samples_costs_what_step_ten_costs() -> None:
+def test_step_one_million_of_millions_of_samples_takes_the_work_of_step_ten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shared = table(20_000)
-    plans = planner([MixtureSource("a", 1.0, [shared] * 250)], BatchSize(samples=64))
-    plans.plan(0)
+    work: Counter[str] = Counter()
 
-    def seconds(step: int) -> float:
-        begin = time.perf_counter()
+    def counted(name: str, rows_at: int) -> None:
+        function = getattr(order, name)
+
+        def counting(*arguments: Any) -> Any:
+            work[name] += len(arguments[rows_at])
+            return function(*arguments)
+
+        monkeypatch.setattr(order, name, counting)
+
+    def work_of(step: int) -> dict[str, int]:
+        plans = planner([MixtureSource("a", 1.0, [shared] * 250)], BatchSize(samples=64))
+        work.clear()
         plans.plan(step)
-        return time.perf_counter() - begin
+        return dict(work)
 
-    early = min(seconds(step) for step in (640, 1280, 1920))
-    late = min(seconds(step) for step in (1_000_000, 2_000_000, 3_000_000))
-    assert late < 5 * early + 0.05
+    counted("measure", rows_at=1)
+    counted("permute", rows_at=0)
+    assert (
+        work_of(10) == work_of(1_000_000) == {"measure": 64 * BLOCK_STEPS, "permute": 64 * BLOCK_STEPS + 250}
+    )
+    plans = planner([MixtureSource("a", 1.0, [shared] * 250)], BatchSize(samples=64))
     assert plans.epochs_at(1_000_000)[0] == pytest.approx(12.8)
 
 
