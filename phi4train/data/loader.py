@@ -3,17 +3,20 @@
 plan(k)  ->  packs  ->  micro-batches of at most `micro_batch_tokens`  ->  this rank's share  ->  decode
 """
 
+import atexit
 import hashlib
 import json
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from phi4train.batch import Batch
 from phi4train.data.collate import collate
@@ -152,10 +155,25 @@ class StepLoader(DataLoader[StepBatch]):
     """The DataLoader of a StepDataset; a user's error that a worker meets is raised here as it was there."""
 
     def __iter__(self) -> Iterator[StepBatch]:  # type: ignore[override]
-        for item in super().__iter__():
-            if isinstance(item, Phi4TrainError):
-                raise item
-            yield item
+        items = super().__iter__()
+        close = partial(_end_workers, items)
+        atexit.register(close)  # for a loader that a traceback keeps alive
+        try:
+            for item in items:
+                if isinstance(item, Phi4TrainError):
+                    raise item
+                yield item
+        finally:
+            atexit.unregister(close)
+            close()
+
+
+def _end_workers(items: Iterator[StepBatch]) -> None:
+    """Lets workers end; they ignore the SIGTERM that torch and multiprocessing would fall back on."""
+    if isinstance(items, _MultiProcessingDataLoaderIter):
+        items._shutdown_workers()  # type: ignore[no-untyped-call]
+        for worker in items._workers:
+            worker.kill()
 
 
 class _ErrorsAsItems(Dataset[StepBatch | Phi4TrainError]):
@@ -174,7 +192,7 @@ class _ErrorsAsItems(Dataset[StepBatch | Phi4TrainError]):
 def _leave_signals_to_the_main_process(worker: int) -> None:
     """A signal to the whole process group (SLURM, Ctrl-C) stops the run at a step's end: workers outlive it.
 
-    They end when the main process closes the loader or is gone.
+    They end when the main process closes the loader (`_end_workers`) or is gone.
     """
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(signum, signal.SIG_IGN)
@@ -211,7 +229,6 @@ def build_loader(
         batch_size=None,
         sampler=range(start_step, max_steps),
         num_workers=num_workers,
-        persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         multiprocessing_context=start_method if num_workers else None,
         worker_init_fn=_leave_signals_to_the_main_process,

@@ -34,7 +34,6 @@ SMALL = DemoSizes(
 QUICK = [
     "scale=demo",
     "budget.tokens=null",
-    "budget.tokens=null",
     "budget.max_steps=2",
     "budget.global_batch_tokens=512",
     "data.context_tokens=512",

@@ -1,7 +1,9 @@
 """Every stage of the curriculum runs, chained, and keeps its promises about what may move."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,16 @@ from phi4train.checkpoint.lineage import lineage_text
 from phi4train.config.curricula import DEFAULT_CURRICULUM, load_curriculum
 from phi4train.curriculum.run import run_curriculum
 from phi4train.data.loader import StepBatch
-from phi4train.errors import CheckpointError, ConfigError, FrozenParameterError, NonFiniteError, ResumeError
+from phi4train.errors import (
+    CheckpointError,
+    ConfigError,
+    FrozenParameterError,
+    NonFiniteError,
+    ResumeError,
+    StageInterrupted,
+)
 from phi4train.model.phi4 import Phi4Model
+from phi4train.training import callbacks
 from phi4train.training import stage as stage_module
 from phi4train.training.evaluation import evaluate_stage
 from phi4train.training.module import StageModule
@@ -257,6 +267,45 @@ def test_a_model_that_turns_to_nan_stops_the_run(
     with pytest.raises(NonFiniteError, match=r"2 steps in a row.*demo/"):
         train_stage(config, QUIET)
     assert not (workspace.runs / "lm_pretrain" / "nan" / "artifact").exists()
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Ctrl-C is pressed in the first step."""
+    original = StageModule.training_step
+
+    def pressed(self: StageModule, batch: StepBatch, batch_idx: int) -> None:
+        original(self, batch, batch_idx)
+        for _ in range(times if batch.step == 0 else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(StageModule, "training_step", pressed)
+
+
+def test_ctrl_c_saves_and_stops_after_the_step(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    interrupted(monkeypatch, times=1)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(StageInterrupted, match="SIGINT came: the state after step 1 of 2 is saved"):
+        train_stage(workspace.config("lm_pretrain", "run.name=once"), QUIET)
+    assert "press it again to stop at once" in capfd.readouterr().err
+    run = workspace.runs / "lm_pretrain" / "once"
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["step=00000001"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_stops_at_once_and_gives_terminal_and_signals_back(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(monkeypatch, times=2)
+    stopped = []
+    monkeypatch.setattr(callbacks.RichProgress, "stop", lambda self: stopped.append(self))
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(workspace.config("lm_pretrain", "run.name=twice"), QUIET)
+    assert stopped
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == before
+    assert not (workspace.runs / "lm_pretrain" / "twice" / "checkpoints").exists()
 
 
 def _exploding(config: stage_module.Config) -> stage_module.Schedule:

@@ -1,6 +1,8 @@
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from phi4train.checkpoint.artifact import (
     save_artifact,
 )
 from phi4train.checkpoint.lineage import lineage_text
+from phi4train.checkpoint.store import write_folder
 from phi4train.errors import CheckpointError
 
 RECIPE = {"data": {"manifest": "demo"}, "seed": 0}
@@ -77,6 +80,46 @@ def test_a_replaced_parent_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "root", {"x": 5.0})
     with pytest.raises(CheckpointError, match="now holds"):
         child.parent("root")
+
+
+def test_parents_are_found_where_runs_have_been_set_aside(tmp_path: Path) -> None:
+    root = save(tmp_path / "root" / "demo" / "artifact", {"x": 1.0})
+    child = save(tmp_path / "child" / "demo" / "artifact", {"y": 1.0}, {"root": root})
+    aside = tmp_path / "child" / "demo" / "previous-0"
+    shutil.copytree(child.path, aside / "artifact")
+    old_child = open_artifact(aside / "artifact", "the test")
+    assert old_child.parent("root").path == root.path, "a child set aside itself"
+
+    moved = root.path.parent / "previous-1" / "artifact"
+    moved.parent.mkdir()
+    root.path.rename(moved)
+    assert child.parent("root").path == moved, "a parent that is gone from its place"
+    save(root.path, {"x": 5.0})
+    assert child.parent("root").path == old_child.parent("root").path == moved, "another one is there"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, r"must be of format 1: found 2.*train its stage again"),
+        ({"format": None}, r"must be of format 1: found None"),
+        ({"colour": "red"}, r"fields of a lineage: colour missing or unknown"),
+        ({"stage": None}, r"fields of a lineage: stage missing"),
+    ],
+)
+def test_foreign_lineage_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    document = json.loads((save(tmp_path / "root", {"x": 1.0}).path / "lineage.json").read_text())
+    changed = {key: value for key, value in (document | change).items() if value is not None}
+    write_folder(tmp_path / "foreign", {}, {"lineage": changed})
+    with pytest.raises(CheckpointError, match=message):
+        open_artifact(tmp_path / "foreign", "the test")
+
+
+def test_a_lineage_without_initial_artifacts_is_read(tmp_path: Path) -> None:
+    document = json.loads((save(tmp_path / "root", {"x": 1.0}).path / "lineage.json").read_text())
+    del document["initialised_from"]
+    write_folder(tmp_path / "older", {}, {"lineage": document})
+    assert open_artifact(tmp_path / "older", "the test").lineage.initialised_from == {}
 
 
 def test_a_flipped_bit_is_found_when_a_component_is_loaded(tmp_path: Path) -> None:

@@ -73,8 +73,51 @@ def test_a_replaced_folder_is_whole_and_leaves_no_rest(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
+def test_a_rename_that_fails_puts_the_old_folder_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "x", {}, {"state": {"step": 1}})
+    original, calls = Path.rename, []
+
+    def second_fails(self: Path, target: Path) -> Path:
+        calls.append(self)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", second_fails)
+    with pytest.raises(CheckpointError, match="Input/output error"):
+        write_folder(tmp_path / "x", TENSORS, {"state": {"step": 2}})
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert read_document(tmp_path / "x", "state") == {"step": 1}
+
+
+def test_a_kill_between_the_renames_is_healed(tmp_path: Path) -> None:
+    write_folder(tmp_path / "x", {}, {"state": {"step": 1}})
+    (tmp_path / "x").rename(tmp_path / "x.tmp-old-12345678")
+    write_folder(tmp_path / "y.tmp-old-12345678", {}, {"state": {"step": 1}})
+    write_folder(tmp_path / "y", {}, {"state": {"step": 2}})
+    clean_up(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "y"]
+    assert read_document(tmp_path / "x", "state") == {"step": 1}
+    assert read_document(tmp_path / "y", "state") == {"step": 2}, "a published folder stays"
+
+
+@pytest.mark.parametrize("content", ["[]", '{"x": 1}', '{"x": {"bytes": 1}}', "nonsense"])
+def test_a_foreign_list_of_files_is_damage(tmp_path: Path, content: str) -> None:
+    (tmp_path / "files.json").write_text(content)
+    assert "files.json" in (find_damage(tmp_path) or "")
+
+
+def test_a_document_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match=r"must be a JSON object: found \[1\]"):
+        read_document(tmp_path, "state")
+
+
 def test_temporaries_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     (tmp_path / "step=00000003.tmp-abc").mkdir()
+    (tmp_path / "config.yaml.tmp-abc").touch()
     (tmp_path / "step=00000002").mkdir()
     clean_up(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["step=00000002"]

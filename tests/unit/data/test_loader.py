@@ -2,6 +2,7 @@
 
 import gc
 import random
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from phi4train.data import decoding
 from phi4train.data.lengths import Limits
 from phi4train.data.loader import DataPlan, StepBatch, build_loader, data_fingerprint, micro_batches_of
 from phi4train.data.mixture import Mixture
-from phi4train.data.order import BatchSize, StepItems
+from phi4train.data.order import BatchSize, Planner, StepItems
 from phi4train.data.prompts import EncodedSample
 from phi4train.data.shards import ShardWriter
 from phi4train.data.tokenizer import Tokenizer
+from phi4train.errors import ManifestError
 
 LIMITS = Limits(context_tokens=64, max_image_pixels=10_000, geometry=GEOMETRY)
 PLAN = DataPlan(BatchSize(samples=6), LIMITS, pack_tokens=128, micro_batch_tokens=256, seed=0)
@@ -248,8 +250,6 @@ def test_a_long_text_is_trained_token_by_token_over_its_pieces(
 def test_a_shard_that_shrinks_during_a_run_stops_it_with_a_clear_error(
     tmp_path: Path, mixture: Mixture, load: Load
 ) -> None:
-    from phi4train.errors import ManifestError
-
     for path in tmp_path.glob("*.tar"):
         path.write_bytes(path.read_bytes()[:512])
     with pytest.raises(ManifestError, match="data index"):
@@ -290,3 +290,39 @@ def test_encoded_long_texts_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPa
     for row in range(5):
         kept.add((0, 0, row), EncodedSample(ids, ids, ()))
     assert [row for row in range(5) if kept.find((0, 0, row)) is not None] == [3, 4]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_users_error_in_a_worker_arrives_as_it_was_raised(
+    mixture: Mixture, load: Load, monkeypatch: pytest.MonkeyPatch, num_workers: int
+) -> None:
+    def gone(self: Planner, step: int) -> None:
+        raise ManifestError("the shard is gone")
+
+    monkeypatch.setattr(Planner, "plan", gone)
+    with pytest.raises(ManifestError) as error:
+        load(mixture, PLAN, 0, 2, num_workers=num_workers)
+    assert str(error.value) == "the shard is gone"
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_loading_draws_no_global_random_numbers(mixture: Mixture, load: Load, num_workers: int) -> None:
+    before = torch.get_rng_state()
+    load(mixture, PLAN, 0, 1, num_workers=num_workers)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_workers_outlive_signals_and_end_with_the_loader(
+    mixture: Mixture, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    own = psutil.Process()
+    known = set(own.children())
+    steps = iter(build_loader(mixture, tokenizer, PLAN, tmp_path / "cache", 0, 9, num_workers=2))
+    next(steps)
+    workers = set(own.children()) - known
+    assert len(workers) == 2
+    for worker in workers:
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            worker.send_signal(signum)
+    assert [step.step for step in steps] == list(range(1, 9))
+    assert not psutil.wait_procs(list(workers), timeout=10)[1]

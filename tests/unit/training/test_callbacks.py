@@ -2,18 +2,22 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from tiny_training import step, text_batch
 
+from phi4train.batch import IGNORE_INDEX
 from phi4train.data.loader import SkippedSample, StepBatch
 from phi4train.errors import BadDataError
 from phi4train.training import metric_keys as keys
 from phi4train.training.callbacks import MetricsWriter, PeriodicEvaluation, PeriodicSave, SampleGuard
 from phi4train.training.loader_clock import LoaderClock
+from phi4train.training.loss_plot import draw_losses
 from phi4train.training.module import StageModule
 from phi4train.training.progress import Progress
 from phi4train.training.run_folder import RunFolder
@@ -56,6 +60,23 @@ def test_bad_samples_in_a_row_stop_the_run(tmp_path: Path) -> None:
         guard.on_train_batch_start(TRAINER, None, with_skips(1, 3, lengths=()), 0)  # type: ignore[arg-type]
 
 
+def test_bad_samples_beside_good_ones_are_not_in_a_row(tmp_path: Path) -> None:
+    progress = Progress()
+    guard = SampleGuard(RunFolder(tmp_path), progress, max_bad_fraction=1.0, max_bad_in_a_row=5)
+    for number in range(4):
+        lengths = (8,) if number == 2 else ()
+        guard.on_train_batch_start(TRAINER, None, with_skips(number, 2, lengths), 0)  # type: ignore[arg-type]
+        assert progress.bad_in_a_row == [2, 4, 0, 2][number]
+    guard.on_train_batch_start(TRAINER, None, with_skips(4, 9, (8,)), 0)  # type: ignore[arg-type]
+
+
+def test_with_a_share_of_zero_the_first_bad_sample_stops_the_run(tmp_path: Path) -> None:
+    guard = SampleGuard(RunFolder(tmp_path), Progress(), max_bad_fraction=0.0, max_bad_in_a_row=5)
+    guard.on_train_batch_start(TRAINER, None, with_skips(0, 0), 0)  # type: ignore[arg-type]
+    with pytest.raises(BadDataError, match=r"max_bad_fraction=0 of the samples may be unusable: 1 of 5 are"):
+        guard.on_train_batch_start(TRAINER, None, with_skips(1, 1), 0)  # type: ignore[arg-type]
+
+
 def test_each_step_has_one_line_of_metrics(tmp_path: Path, make_module: Callable[..., StageModule]) -> None:
     folder, module, seen = RunFolder(tmp_path), make_module(), []
     batches = [step(text_batch((8, 6)), number=0), step(text_batch((5,)), number=1)]
@@ -70,6 +91,38 @@ def test_each_step_has_one_line_of_metrics(tmp_path: Path, make_module: Callable
     assert [line[keys.TOKENS] for line in lines] == [14, 5]
     assert lines[0]["optim/grad_norm/language_model"] == pytest.approx(lines[0][keys.GRAD_NORM])
     assert [metrics[keys.STEP] for metrics in seen] == [0]
+
+
+def test_a_step_without_targets_writes_null_and_is_left_out_of_the_plot(
+    tmp_path: Path, make_module: Callable[..., StageModule]
+) -> None:
+    folder, module = RunFolder(tmp_path), make_module()
+    batch = text_batch((8,))
+    without = replace(batch, labels_T=torch.full_like(batch.labels_T, IGNORE_INDEX))
+    clock = LoaderClock([step(without), step(batch, number=1)])  # type: ignore[arg-type]
+    writer = MetricsWriter(folder, Progress(), clock, every_n_steps=2, sinks=[])
+    for batches in clock:
+        module.training_step(batches, 0)
+        writer.on_train_batch_end(TRAINER, module, None, batches, 0)
+    first, second = (
+        json.loads(line, parse_constant=pytest.fail) for line in folder.metrics.read_text().splitlines()
+    )
+    assert first[keys.LOSS] is None and first[keys.GRAD_NORM] == 0 and second[keys.LOSS] > 0
+    draw_losses(folder.metrics, folder.loss_plot, "title")
+    assert folder.loss_plot.is_file()
+
+
+def test_a_second_ctrl_c_is_not_held_back() -> None:
+    saver = PeriodicSave(lambda step: None, every_n_steps=0)
+    saver.on_train_start(TRAINER, None)  # type: ignore[arg-type]
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert saver.stop_signal is signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        saver.on_exception(TRAINER, None, KeyboardInterrupt())  # type: ignore[arg-type]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_checkpoints_are_saved_when_due_and_when_a_signal_asks() -> None:

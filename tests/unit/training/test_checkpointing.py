@@ -9,6 +9,7 @@ from phi4train.checkpoint.training_state import CheckpointFolder, load_training_
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.training.checkpointing import capture_state, check_inputs, restore_state
 from phi4train.training.module import StageModule
+from phi4train.training.optimizer import load_optimizer_tensors, optimizer_tensors
 from phi4train.training.progress import Progress
 
 LM = ("language_model",)
@@ -37,6 +38,23 @@ def test_a_restored_module_goes_on_to_the_last_bit(make_module: MakeModule, tmp_
     for name, parameter in straight.named_trainable.items():
         assert torch.equal(parameter, second.named_trainable[name]), name
     assert Progress.from_document(state.progress["counters"]).samples == 9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_optimizer_state_goes_to_the_parameters_device_and_dtype(
+    make_module: MakeModule, dtype: torch.dtype
+) -> None:
+    first = make_module()
+    first.training_step(step(text_batch((9, 5))), 0)
+    saved = optimizer_tensors(first.optimizer, first.named_trainable)
+    elsewhere = {name: torch.nn.Parameter(p.to("meta", dtype)) for name, p in first.named_trainable.items()}
+    optimizer = torch.optim.AdamW(elsewhere.values())
+    load_optimizer_tensors(optimizer, elsewhere, saved)
+    for parameter in elsewhere.values():
+        state = optimizer.state[parameter]
+        assert {tensor.device.type for tensor in state.values()} == {"meta"}
+        assert state["exp_avg"].dtype is state["exp_avg_sq"].dtype is dtype
+        assert state["step"].dtype is torch.float32
 
 
 def test_other_data_or_parents_are_refused(make_module: MakeModule) -> None:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from phi4train.errors import ResumeError
+from phi4train.checkpoint.store import find_damage, write_folder
+from phi4train.errors import CheckpointError, ResumeError
 from phi4train.training.run_folder import RunFolder, append_line
 
 
@@ -29,6 +30,34 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         pass
     with folder.locked():
         pass
+
+
+def test_a_killed_write_is_cleaned_up_once_the_folder_is_held(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    write_folder(folder.artifact, {}, {"lineage": {"x": 1}})
+    folder.artifact.rename(folder.path / "artifact.tmp-old-12345678")
+    (folder.checkpoints / "step=00000001.tmp-12345678").mkdir(parents=True)
+    (folder.path / "config.yaml.tmp-12345678").write_text("seed:")
+    assert not folder.is_used(), "temporaries are no run"
+    with folder.locked():
+        assert find_damage(folder.artifact) is None
+        assert not list(folder.path.rglob("*.tmp-*"))
+
+
+def test_a_run_keeps_its_logger_id_until_it_is_set_aside(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    first = folder.logger_id()
+    assert first == RunFolder(tmp_path / "run").logger_id()
+    folder.set_aside()
+    assert folder.logger_id() != first
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a list", ""])
+def test_a_config_that_is_no_mapping_is_a_clear_error(tmp_path: Path, text: str) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.config.write_text(text)
+    with pytest.raises(CheckpointError, match=r"config.yaml must be the YAML mapping.*put it back"):
+        folder.read_config()
 
 
 def test_setting_aside_loses_nothing(tmp_path: Path) -> None:
