@@ -171,7 +171,7 @@ class StepLoader(DataLoader[StepBatch]):
 def _end_workers(items: Iterator[StepBatch]) -> None:
     """Lets workers end; they ignore the SIGTERM that torch and multiprocessing would fall back on."""
     if isinstance(items, _MultiProcessingDataLoaderIter):
-        items._shutdown_workers()  # type: ignore[no-untyped-call]
+        items._shutdown_workers()
         for worker in items._workers:
             worker.kill()
 
