@@ -38,7 +38,7 @@ def start(workspace: Workspace, stage: str, *more: str) -> subprocess.Popen[str]
 
 
 def finish(process: subprocess.Popen[str], expected: int = 0) -> str:
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == expected, output
     return output
 
