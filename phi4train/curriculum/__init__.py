@@ -4,4 +4,5 @@
 
     graph.py    order from the recipes' parents
     run.py      runs what is missing or stale, parents first
+    summary.py  what was measured, a line a stage
 """

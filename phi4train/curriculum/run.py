@@ -8,6 +8,7 @@ from rich.console import Console
 
 from phi4train.config.schema import Config, Resume
 from phi4train.curriculum.graph import order_stages
+from phi4train.curriculum.summary import summary_table
 from phi4train.training.inputs import open_inputs, run_path
 from phi4train.training.run_folder import RunFolder
 from phi4train.training.stage import train_stage
@@ -15,7 +16,7 @@ from phi4train.training.status import stage_status
 
 
 def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console: Console) -> list[Path]:
-    """Brings every stage up to date; returns their artifacts in the order of training.
+    """Brings every stage up to date and prints a summary; returns their artifacts in the order of training.
 
     Args:
         stages: names of recipes.
@@ -28,7 +29,9 @@ def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console
     configs = {stage: load(stage) for stage in stages}
     order = order_stages(stages, {stage: configs[stage].parents for stage in stages})
     console.print("curriculum: " + " → ".join(order))
-    return [_bring_up_to_date(configs[stage], console) for stage in order]
+    artifacts = [_bring_up_to_date(configs[stage], console) for stage in order]
+    console.print(summary_table(artifacts))
+    return artifacts
 
 
 def _bring_up_to_date(config: Config, console: Console) -> Path:
