@@ -22,9 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code (0 fine, 2 the user's to mend, 75 interrupted, 130 Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    # OpenMP reads this when torch loads. Threads that spin while they wait made steps several times slower on a
-    # machine that something else used too; sleeping ones cost nothing measurable on an idle one.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         _dispatch([argument for argument in arguments if argument != "--debug"])
     except Phi4TrainError as error:

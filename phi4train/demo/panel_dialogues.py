@@ -51,13 +51,13 @@ def drawn_captions(count: int, images: DigitImages, rng: Random, held_out: bool)
 
 
 def written_dialogues(count: int, rng: Random) -> Iterator[DemoSample]:
-    """The twins of `drawn_dialogues`: the panel stands as text before the first question."""
+    """The twins of `drawn_dialogues`: the panel stands as text where the image's tokens would be."""
     for _ in range(count):
         panel = draw_panel(rng.choice(SHAPES), rng)
         while is_held_out_panel(panel):
             panel = draw_panel(panel.shape, rng)
         turns = _several_turns(panel, tasks_of(panel.shape), rng)
-        yield dialogue(turns, task=f"text_{_kind(panel)}", context=f"{panel.as_text()}\n")
+        yield dialogue(turns, task=f"text_{_kind(panel)}", context=panel.as_layout())
 
 
 def written_questions(count_per_task: int, rng: Random) -> Iterator[DemoSample]:
@@ -65,8 +65,7 @@ def written_questions(count_per_task: int, rng: Random) -> Iterator[DemoSample]:
     for task in QUESTION_TASKS:
         for _ in range(count_per_task if task != "single" else 0):
             panel, turn = _askable(task, rng, held_out=True)
-            context = f"{panel.as_text()}\n"
-            yield dialogue([turn], task=f"text_{task}", context=context, is_measured=True)
+            yield dialogue([turn], task=f"text_{task}", context=panel.as_layout(), is_measured=True)
 
 
 def is_held_out_panel(panel: Panel) -> bool:

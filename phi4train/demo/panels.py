@@ -39,6 +39,16 @@ class Panel:
         """(width, height) in pixels when drawn."""
         return PANEL_COLUMNS * CELL_PIXELS, self.shape[0] * CELL_PIXELS
 
+    def as_layout(self) -> str:
+        """Digits where the image's tokens have them: one character a token of the demo geometry.
+
+        Rows of `PANEL_COLUMNS` cells with a line break for each row separator, `=` for the separator before
+        the global view, and the global view, which is always square; `~` is an empty cell.
+        """
+        rows = ["".join(map(str, row)).ljust(PANEL_COLUMNS, "~") + "\n" for row in self.rows]
+        empty = ["~" * PANEL_COLUMNS + "\n"] * (PANEL_COLUMNS - len(rows))
+        return "".join([*rows, "=", *rows, *empty])
+
     def as_text(self) -> str:
         """Digits apart by spaces, one line a row."""
         return "\n".join(" ".join(map(str, row)) for row in self.rows)

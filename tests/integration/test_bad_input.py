@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Workspace
 from PIL import Image
+from stage_workspace import Workspace
 
 from phi4train.checkpoint import store
 from phi4train.cli import main

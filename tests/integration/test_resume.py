@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Workspace
+from stage_workspace import Workspace
 
 from phi4train.checkpoint.store import read_tensors
 from phi4train.training import metric_keys as keys

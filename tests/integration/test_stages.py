@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Workspace
 from rich.console import Console
+from stage_workspace import Workspace
 
 from phi4train.batch import Batch
 from phi4train.checkpoint.artifact import load_component, open_artifact

@@ -105,3 +105,14 @@ def test_training_dialogues_share_an_image_among_turns(handwriting: Handwriting)
     ]
     assert sum(turns) / len(turns) > 3
     assert 8 <= max(turns) <= 12
+
+
+@pytest.mark.parametrize("shape", (SINGLE, *NUMBERS, *GRIDS))
+def test_a_written_panel_has_a_character_where_its_image_has_a_token(shape: tuple[int, int]) -> None:
+    panel = draw_panel(shape, Random(0))
+    layout = panel.as_layout()
+    assert len(layout) == GEOMETRY.num_image_tokens(*panel.size)
+    sub_crop, global_view = layout.split("=")
+    digits = [int(c) for c in sub_crop if c.isdigit()]
+    assert tuple(digits) == panel.digits
+    assert global_view.startswith(sub_crop)
