@@ -11,7 +11,7 @@ from phi4train.demo.samples import DemoSample, Turn, dialogue, is_held_out
 WRITTEN_HELD_OUT_FRACTION = 0.1
 """Share of all written panels of two or more digits that only held-out samples may use."""
 
-MAX_TURNS = 12
+MAX_TURNS = 4
 """Question and answer pairs of a training dialogue: many share the cost of one image."""
 
 LONG_ANSWER_WEIGHT = 0.4
