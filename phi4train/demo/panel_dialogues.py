@@ -20,6 +20,9 @@ LONG_ANSWER_WEIGHT = 0.4
 SHAPES = (SINGLE, PAIR, *NUMBERS, *GRIDS, *GRIDS)
 """Shapes of training panels in the frequency in which they are drawn."""
 
+CAPTION_SHAPES = (SINGLE, *NUMBERS, *GRIDS, (3, 3), (3, 3))
+"""Shapes of captioned panels: full grids teach an encoder most for the tokens they take."""
+
 
 def drawn_dialogues(count: int, images: DigitImages, rng: Random) -> Iterator[DemoSample]:
     """Training dialogues over one image each, with up to `MAX_TURNS` questions."""
@@ -41,9 +44,11 @@ def drawn_questions(count_per_task: int, images: DigitImages, rng: Random) -> It
 def drawn_captions(count: int, images: DigitImages, rng: Random, held_out: bool) -> Iterator[DemoSample]:
     """One image with one answer that tells the whole panel; task `caption_<kind>`."""
     for _ in range(count):
-        panel = draw_panel(rng.choice(SHAPES), rng)
+        panel = draw_panel(rng.choice(CAPTION_SHAPES), rng)
         tasks = [task for task in tasks_of(panel.shape) if task in CAPTION_TASKS]
-        turn = ask(rng.choice(tasks), panel, rng)
+        weights = [0.25 if task == "describe" else 1.0 for task in tasks]
+        (task,) = rng.choices(tasks, weights)
+        turn = ask(task, panel, rng)
         assert turn is not None, "every panel can be read and described"
         image = draw_png(panel, images, rng, augment=not held_out)
         is_measured = held_out and turn.task != "describe"
