@@ -12,7 +12,7 @@ one that turns out to be broken when it is decoded leaves its place empty and mo
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -364,9 +364,13 @@ def _holes(slots: _Slots, causes: NDArray[np.object_], slot_steps: Ints) -> list
 
 
 def _slice(items: StepItems, begin: int, end: int) -> StepItems:
-    cut: Callable[[Ints], Ints] = lambda column: column[begin:end]  # noqa: E731
-    packs = cut(items.pack)
-    _, numbered = np.unique(packs, return_inverse=True)
+    part = slice(begin, end)
+    _, numbered = np.unique(items.pack[part], return_inverse=True)
     return StepItems(
-        cut(items.source), cut(items.shard), cut(items.row), cut(items.start), cut(items.length), numbered
+        items.source[part],
+        items.shard[part],
+        items.row[part],
+        items.start[part],
+        items.length[part],
+        numbered,
     )

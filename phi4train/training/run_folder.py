@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from phi4train.checkpoint.store import TEMPORARY_MARK, clean_up
+from phi4train.data.shards import write_atomically
 from phi4train.errors import CheckpointError, ResumeError
 
 
@@ -84,19 +84,19 @@ class RunFolder:
         """The id of this run in logger services: the same after a resume, another one after setting aside."""
         path = self.path / "logger_id"
         if not path.is_file():
-            write_text_atomically(path, uuid.uuid4().hex)
+            write_atomically(path, uuid.uuid4().hex.encode())
         return path.read_text()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes the resolved configuration, atomically."""
-        write_text_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False))
+        write_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False).encode())
 
     def rewind(self, step: int) -> None:
         """Drops the lines of the JSONL files that belong to steps from `step` on."""
         for path in (self.metrics, self.skipped, self.evaluations):
             if path.is_file():
                 kept = [line for line in _complete_lines(path) if json.loads(line)["step"] < step]
-                write_text_atomically(path, "".join(line + "\n" for line in kept))
+                write_atomically(path, "".join(line + "\n" for line in kept).encode())
 
 
 def _complete_lines(path: Path) -> list[str]:
@@ -108,13 +108,3 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Appends one JSON object to a JSONL file."""
     with path.open("a") as stream:
         stream.write(json.dumps(record) + "\n")
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Writes a small file under a temporary name, fsyncs it, and renames it to `path`."""
-    temporary = path.with_name(f"{path.name}{TEMPORARY_MARK}{uuid.uuid4().hex[:8]}")
-    with temporary.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.rename(path)

@@ -117,17 +117,7 @@ def _train(config: Config, folder: RunFolder, console: Console) -> Path:
     results = run.evaluate_at_end()
     model.to("cpu")
     run.prove_nothing_frozen_moved()
-    artifact = save_artifact(
-        folder.artifact,
-        {component: state_of(model, component) for component in {*config.trainable, *config.init}},
-        stage=config.stage,
-        parents=inputs.parents,
-        recipe={k: v for k, v in config_to_dict(config).items() if k not in MACHINE_KEYS},
-        data_fingerprint=inputs.data_fingerprint,
-        code=code_provenance(),
-        results=results,
-        initialised_from=inputs.initialised_from,
-    )
+    artifact = run.publish(results)
     draw_losses(folder.metrics, folder.loss_plot, title=f"{config.stage} ({config.scale})")
     _print_artifact(console, artifact, len(frozen_before))
     return folder.artifact
@@ -145,6 +135,21 @@ class _Run:
     module: StageModule
     progress: Progress
     frozen_before: Mapping[str, str]
+
+    def publish(self, results: Mapping[str, float]) -> Artifact:
+        """Writes the artifact: the components that the stage trained or introduced."""
+        config, inputs = self.config, self.inputs
+        return save_artifact(
+            self.folder.artifact,
+            {name: state_of(self.module.model, name) for name in {*config.trainable, *config.init}},
+            stage=config.stage,
+            parents=inputs.parents,
+            recipe={k: v for k, v in config_to_dict(config).items() if k not in MACHINE_KEYS},
+            data_fingerprint=inputs.data_fingerprint,
+            code=code_provenance(),
+            results=results,
+            initialised_from=inputs.initialised_from,
+        )
 
     def fit(self) -> None:
         """Trains from the module's next step to the last one, and saves the state after it.
