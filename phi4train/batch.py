@@ -1,7 +1,7 @@
 """The one value in which data and model meet: a flat, padding-free batch of packed samples.
 
 Shape suffixes: T tokens of all packs of the micro-batch laid end to end, C image crops,
-S crop side in pixels, G patches per crop side.
+S crop side in pixels, G patches per crop side, F feature frames of all clips, M mel bands.
 """
 
 from collections.abc import Mapping
@@ -45,6 +45,27 @@ class ImageInputs:
     positions: Tensor
 
     def to(self, device: torch.device) -> "ImageInputs":
+        """A copy on `device`."""
+        return move_tensors(self, device)
+
+
+@dataclass(frozen=True)
+class AudioInputs:
+    """All audio clips of a batch, laid end to end: no frame is padding.
+
+    Args:
+        features_FM: log-mel features, float32, (F, M).
+        num_frames: frames of each clip; they sum to F.
+        projectors: `speech` or `vision_speech` for each clip: the projector that its sample's mode chooses.
+        positions: see MediaInputs.
+    """
+
+    features_FM: Tensor
+    num_frames: tuple[int, ...]
+    projectors: tuple[str, ...]
+    positions: Tensor
+
+    def to(self, device: torch.device) -> "AudioInputs":
         """A copy on `device`."""
         return move_tensors(self, device)
 

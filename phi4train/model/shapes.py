@@ -85,6 +85,28 @@ class VisionShape:
 
 
 @dataclass
+class AudioShape:
+    """Conformer encoder of log-mel features at an eighth of their rate, and its two-layer projectors."""
+
+    num_mels: int = 80
+    """Mel bands of a feature frame."""
+    hidden_dim: int = 1024
+    intermediate_dim: int = 1536
+    num_layers: int = 24
+    num_heads: int = 16
+    subsampling_channels: int = 1024
+    """Channels of the three convolutions that each halve time and frequency."""
+    conv_kernel_size: int = 3
+    """Width of the causal depthwise convolution in each block, in tokens."""
+    window_tokens: int = 500
+    """Longest stretch that attends to itself, in tokens of 80 ms; longer clips are cut into such windows."""
+    bias_max_distance: int = 500
+    """Distance, in tokens, beyond which the relative attention bias stays the same."""
+    norm_eps: float = 1e-5
+    dropout: float = 0.0
+
+
+@dataclass
 class LoraShape:
     """One low-rank adapter over the four fused linear layers of every decoder layer."""
 
@@ -99,6 +121,7 @@ class ModelShape:
 
     language_model: LanguageModelShape = field(default_factory=LanguageModelShape)
     vision: VisionShape = field(default_factory=VisionShape)
+    audio: AudioShape = field(default_factory=AudioShape)
     lora: dict[str, LoraShape] = field(
         default_factory=lambda: {"vision": LoraShape(256, 512, 0.0), "speech": LoraShape(320, 640, 0.01)}
     )
