@@ -9,7 +9,7 @@ from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
 from phi4train.data.manifest import load_manifest
 from phi4train.errors import ManifestError
-from phi4train.model.shapes import LanguageModelShape, VisionShape
+from phi4train.model.shapes import AudioShape, LanguageModelShape, VisionShape
 
 
 def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str], Config]) -> list[str]:
@@ -29,6 +29,7 @@ def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str],
         *_range_problems(config),
         *_language_model_problems(config.model.language_model),
         *_vision_problems(config.model.vision),
+        *_audio_problems(config.model.audio),
         *component_problems(config, stages, recipe),
     ]
 
@@ -224,3 +225,16 @@ def _vision_problems(shape: VisionShape) -> Iterator[str]:
     yield from _divisible(f"{key}.crop_size", shape.crop_size, f"2 * {key}.patch_size", 2 * shape.patch_size)
     if shape.num_layers < 2:
         yield f"{key}.num_layers must be at least 2: the last is never used; found {shape.num_layers}."
+
+
+def _audio_problems(shape: AudioShape) -> Iterator[str]:
+    key = "model.audio"
+    yield from _divisible(f"{key}.hidden_dim", shape.hidden_dim, f"{key}.num_heads", shape.num_heads)
+    positive = ("intermediate_dim", "num_layers", "subsampling_channels")
+    for name in (*positive, "conv_kernel_size", "window_tokens", "bias_max_distance"):
+        if getattr(shape, name) < 1:
+            yield f"{key}.{name} must be above 0; found {getattr(shape, name)}."
+    if shape.num_mels != 80:
+        yield f"{key}.num_mels must be 80, which the features of audio have; found {shape.num_mels}."
+    if not 0 <= shape.dropout < 1:
+        yield f"{key}.dropout must be at least 0 and below 1; found {shape.dropout}."

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from phi4train.config.schema import Config
 from phi4train.errors import did_you_mean
 from phi4train.model.component_names import (
+    AUDIO_ENCODER,
     COMPONENT_NAMES,
     LANGUAGE_MODEL,
     LORA_PREFIX,
     VISION_ENCODER,
 )
 
-_LAYERED = (LANGUAGE_MODEL, VISION_ENCODER)
+_LAYERED = (LANGUAGE_MODEL, VISION_ENCODER, AUDIO_ENCODER)
 """Components with layers, whose activations can be recomputed."""
 
 

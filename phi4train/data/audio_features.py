@@ -39,7 +39,7 @@ def num_audio_tokens(num_frames: int) -> int:
 
 
 def log_mel(samples: Tensor) -> Tensor:
-    """Log-mel features of one clip, float32 (F, M); no frame is padded, and each depends on its samples alone.
+    """Log-mel features of one clip, float32 (F, M); a frame depends on its own 25 ms alone.
 
     Works through the clip in pieces: beyond its output it needs the same memory for a second as for hours.
 
@@ -72,7 +72,8 @@ def _power_spectrum(frames_FL: Tensor, window_L: Tensor) -> Tensor:
     previous_FL = torch.cat([frames_FL[:, :1], frames_FL[:, :-1]], dim=1)  # the first sample precedes itself
     emphasised_FL = (frames_FL - _PREEMPHASIS * previous_FL) * _SAMPLE_SCALE
     spectrum_FB = torch.fft.rfft(emphasised_FL * window_L, n=_FFT_SAMPLES)
-    return spectrum_FB.to(torch.complex64).abs().square()
+    power_FB: Tensor = spectrum_FB.to(torch.complex64).abs().square()
+    return power_FB
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from phi4train.errors import CheckpointError, did_you_mean
+from phi4train.model import audio, vision
 from phi4train.model.component_names import (
+    AUDIO_ENCODER,
+    AUDIO_PROJECTOR_PREFIX,
+    AUDIO_PROJECTOR_SPEECH,
+    AUDIO_PROJECTOR_VISION_SPEECH,
     LANGUAGE_MODEL,
     LORA_PREFIX,
     VISION_ENCODER,
@@ -22,13 +27,6 @@ from phi4train.model.language_model import LanguageModel
 from phi4train.model.phi4 import Phi4Model
 from phi4train.model.routing import RoutingRule
 from phi4train.model.shapes import ModelShape
-from phi4train.model.vision import (
-    VisionEncoder,
-    VisionProjector,
-    VisionTower,
-    init_vision_encoder,
-    init_vision_projector,
-)
 from phi4train.model.vision_encoder import fill_normal
 
 
@@ -44,6 +42,7 @@ class Component:
             model; None when it belongs to another component.
         initialise: fills the part's parameters from a generator; called only after all parts are installed.
         needs: components without which this one makes no sense.
+        needs_one_of: components of which this one needs at least one; empty when it needs none.
     """
 
     name: str
@@ -51,6 +50,7 @@ class Component:
     canonical_key: Callable[[str], str | None]
     initialise: Callable[[Phi4Model, ModelShape, torch.Generator], None]
     needs: tuple[str, ...] = (LANGUAGE_MODEL,)
+    needs_one_of: tuple[str, ...] = ()
 
 
 _REGISTRY: dict[str, Component] = {}
@@ -138,30 +138,72 @@ def _initialise_language_model(model: Phi4Model, shape: ModelShape, generator: t
 
 def _install_vision(model: Phi4Model, shape: ModelShape) -> None:
     if "image" not in model.encoders:
-        projector = VisionProjector(shape.vision, shape.language_model.hidden_dim)
-        model.encoders["image"] = VisionTower(VisionEncoder(shape.vision), projector)
+        projector = vision.VisionProjector(shape.vision, shape.language_model.hidden_dim)
+        model.encoders["image"] = vision.VisionTower(vision.VisionEncoder(shape.vision), projector)
+
+
+def _install_audio(model: Phi4Model, shape: ModelShape) -> None:
+    if "audio" not in model.encoders:
+        model.encoders["audio"] = audio.AudioTower(audio.AudioEncoder(shape.audio), {})
+
+
+def _module_component(
+    name: str,
+    module: str,
+    install: Callable[[Phi4Model, ModelShape], None],
+    initialise_module: Callable[..., None],
+    needs: tuple[str, ...] = (LANGUAGE_MODEL,),
+    needs_one_of: tuple[str, ...] = (),
+) -> Component:
+    """A component that owns `module` of the model and everything below."""
+
+    def initialise(model: Phi4Model, shape: ModelShape, generator: torch.Generator) -> None:
+        initialise_module(model.get_submodule(module), generator)
+
+    return Component(name, install, key_under(module), initialise, needs, needs_one_of)
 
 
 def _vision_component(
     name: str, module: str, needs: str, initialise_module: Callable[..., None]
 ) -> Component:
-    prefix = f"encoders.image.{module}"
-
-    def initialise(model: Phi4Model, shape: ModelShape, generator: torch.Generator) -> None:
-        initialise_module(model.get_submodule(prefix), generator)
-
-    return Component(name, _install_vision, key_under(prefix), initialise, needs=(LANGUAGE_MODEL, needs))
+    return _module_component(
+        name, f"encoders.image.{module}", _install_vision, initialise_module, (LANGUAGE_MODEL, needs)
+    )
 
 
-register_component(
+def _audio_projector_component(name: str) -> Component:
+    projector = name.removeprefix(AUDIO_PROJECTOR_PREFIX)
+    folder = "encoders.audio.projectors"
+
+    def install(model: Phi4Model, shape: ModelShape) -> None:
+        _install_audio(model, shape)
+        module = audio.AudioProjector(shape.audio, shape.language_model.hidden_dim)
+        model.get_submodule(folder).add_module(projector, module)
+
+    return _module_component(
+        name, f"{folder}.{projector}", install, audio.init_audio_projector, (LANGUAGE_MODEL, AUDIO_ENCODER)
+    )
+
+
+for _component in (
     Component(
         LANGUAGE_MODEL, lambda model, shape: None, _language_model_key, _initialise_language_model, needs=()
-    )
-)
-register_component(_vision_component(VISION_ENCODER, "encoder", VISION_PROJECTOR, init_vision_encoder))
-register_component(_vision_component(VISION_PROJECTOR, "projector", VISION_ENCODER, init_vision_projector))
-register_component(lora_component("vision"))
-register_component(lora_component("speech"))
+    ),
+    _vision_component(VISION_ENCODER, "encoder", VISION_PROJECTOR, vision.init_vision_encoder),
+    _vision_component(VISION_PROJECTOR, "projector", VISION_ENCODER, vision.init_vision_projector),
+    _module_component(
+        AUDIO_ENCODER,
+        "encoders.audio.encoder",
+        _install_audio,
+        audio.init_audio_encoder,
+        needs_one_of=(AUDIO_PROJECTOR_SPEECH, AUDIO_PROJECTOR_VISION_SPEECH),
+    ),
+    _audio_projector_component(AUDIO_PROJECTOR_SPEECH),
+    _audio_projector_component(AUDIO_PROJECTOR_VISION_SPEECH),
+    lora_component("vision"),
+    lora_component("speech"),
+):
+    register_component(_component)
 
 
 def build_model(
@@ -218,6 +260,13 @@ def _check_names(components: Collection[str]) -> None:
         if name in _REGISTRY
         for needed in _REGISTRY[name].needs
         if needed not in components
+    ]
+    problems += [
+        f"component '{name}' needs one of {list(choice)}; found {sorted(components)}; add one"
+        for name in components
+        if name in _REGISTRY
+        and (choice := _REGISTRY[name].needs_one_of)
+        and not set(choice) & set(components)
     ]
     if LANGUAGE_MODEL not in components and not problems:
         problems.append(f"a model needs '{LANGUAGE_MODEL}'; found {sorted(components)}; add it")

@@ -9,7 +9,14 @@ from torch import Tensor
 from phi4train.batch import IGNORE_INDEX, Batch, ImageInputs
 from phi4train.model.components import build_model, parameters_of
 from phi4train.model.phi4 import Phi4Model
-from phi4train.model.shapes import LanguageModelShape, LoraShape, ModelShape, RopeShape, VisionShape
+from phi4train.model.shapes import (
+    AudioShape,
+    LanguageModelShape,
+    LoraShape,
+    ModelShape,
+    RopeShape,
+    VisionShape,
+)
 
 VOCAB = 61
 ORIGINAL_CONTEXT = 24
@@ -29,6 +36,7 @@ def _tiny_shape(dropout: float = 0.0) -> ModelShape:
     return ModelShape(
         LanguageModelShape(VOCAB, 64, 48, 2, 4, 2, initializer_range=0.2, rope=rope),
         VisionShape(32, 48, 3, 2, crop_size=28, patch_size=7),
+        AudioShape(8, 32, 48, 2, 2, subsampling_channels=8, window_tokens=5, bias_max_distance=4),
         {"vision": LoraShape(4, 8, dropout), "speech": LoraShape(3, 6, dropout)},
     )
 

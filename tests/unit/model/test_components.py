@@ -30,6 +30,7 @@ from phi4train.model.shapes import LoraShape, ModelShape
 
 MakeModel = Callable[..., Phi4Model]
 VISION = ("vision_encoder", "vision_projector")
+AUDIO = ("audio_encoder", "audio_projector.speech", "audio_projector.vision_speech")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,9 @@ def full_model() -> Phi4Model:
         ("language_model", 3_836_021_760),
         ("vision_encoder", 398_085_280),
         ("vision_projector", 12_982_272 + 2_304),
+        ("audio_encoder", 441_238_144),
+        ("audio_projector.speech", 12_589_056),
+        ("audio_projector.vision_speech", 12_589_056),
         ("lora.vision", 369_098_752),
         ("lora.speech", 461_373_440),
     ],
@@ -51,6 +55,11 @@ def test_the_released_sizes_have_the_published_numbers_of_parameters(
     full_model: Phi4Model, component: str, expected: int
 ) -> None:
     assert sum(p.numel() for p in parameters_of(full_model, component).values()) == expected
+
+
+def test_the_whole_model_has_the_published_number_of_parameters(full_model: Phi4Model) -> None:
+    never_run = 30_480_160  # the vision encoder's last layer, post-norm and head: held for export only
+    assert sum(p.numel() for p in full_model.parameters()) + never_run == 5_574_460_224
 
 
 def test_the_names_without_torch_are_the_registered_ones() -> None:
@@ -97,7 +106,15 @@ def test_keys_of_the_language_model_are_those_of_hugging_face(make_model: MakeMo
 
 def test_values_depend_on_seed_and_component_alone(tiny_shape: ModelShape) -> None:
     all_parts = build_model(tiny_shape, COMPONENT_NAMES, seed=3)
-    for others in [(), (*VISION,), ("lora.speech",), ("lora.vision", "lora.speech")]:
+    for others in [
+        (),
+        VISION,
+        AUDIO,
+        AUDIO[:2],
+        AUDIO[::2],
+        ("lora.speech",),
+        ("lora.vision", "lora.speech"),
+    ]:
         some = build_model(tiny_shape, ("language_model", *others), seed=3)
         for name in installed_components(some):
             expected = state_of(all_parts, name)
@@ -174,6 +191,10 @@ def test_all_wrong_names_are_refused_together(tiny_shape: ModelShape) -> None:
     assert "component 'vision_encoder' needs 'vision_projector'" in str(error.value)
     with pytest.raises(ValueError, match="needs 'language_model'"):
         build_model(tiny_shape, (), seed=0)
+    with pytest.raises(ValueError, match=r"needs one of \['audio_projector.speech', 'audio_projector.vision"):
+        build_model(tiny_shape, ("language_model", "audio_encoder"), seed=0)
+    with pytest.raises(ValueError, match=r"'audio_projector.speech' needs 'audio_encoder'"):
+        build_model(tiny_shape, ("language_model", "audio_projector.speech"), seed=0)
 
 
 def test_an_adapter_without_a_size_is_refused(tiny_shape: ModelShape) -> None:
@@ -197,6 +218,33 @@ def test_checkpointing_is_switched_for_exactly_the_named_components(make_model: 
         ValueError, match=r"found 'vision_projector'.*choose among \['language_model', 'vision_encoder'\]"
     ):
         set_activation_checkpointing(model, ["vision_projector"])
+
+
+def test_activations_of_the_audio_encoder_can_be_recomputed(make_model: MakeModel) -> None:
+    model = make_model(*AUDIO)
+    set_activation_checkpointing(model, ["audio_encoder"])
+    assert model.encoders["audio"].get_submodule("encoder").activation_checkpointing
+    assert not model.language_model.activation_checkpointing
+
+
+def test_one_audio_projector_alone_is_a_whole_audio_part(make_model: MakeModel) -> None:
+    for projector in AUDIO[1:]:
+        model = make_model("audio_encoder", projector)
+        assert installed_components(model) == ("language_model", "audio_encoder", projector)
+        assert set(state_of(model, projector)) == {
+            f"{name}.{kind}" for name in ("up_proj", "down_proj") for kind in ("weight", "bias")
+        }
+
+
+def test_the_audio_encoder_is_saved_with_its_statistics(make_model: MakeModel) -> None:
+    source, target = (make_model("audio_encoder", "audio_projector.speech") for _ in range(2))
+    state = state_of(source, "audio_encoder")
+    mean, invstd = (state[f"encoder_embedding.global_{name}"] for name in ("mean", "invstd"))
+    assert torch.equal(mean, torch.zeros(8))
+    assert torch.equal(invstd, torch.ones(8))
+    mean.fill_(9.0)
+    load_state(target, "audio_encoder", {key: tensor.clone() for key, tensor in state.items()})
+    assert target.get_buffer("encoders.audio.encoder.encoder_embedding.global_mean").tolist() == [9.0] * 8
 
 
 def test_two_components_cannot_share_a_name() -> None:
