@@ -144,6 +144,12 @@ class DataConfig:
     """Most sub-crops of an image (dynamic multi-crop)."""
     max_image_pixels: int = 100_000_000
     """Images with more pixels are skipped before they are decoded."""
+    video_fps: float | None = None
+    """Frames per second that are kept of a video; null: all."""
+    max_frames: int = 64
+    """Most frames of a video; of more, evenly spread ones are kept."""
+    max_audio_seconds: float = 1800.0
+    """Longer audio clips are skipped before they are decoded."""
     max_bad_fraction: float = 0.01
     """The run stops when a larger share of the samples so far could not be used."""
     max_bad_in_a_row: int = 100

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phi4train.batch import Batch, ImageInputs, MediaInputs
+from phi4train.batch import Batch, MediaInputs
 from phi4train.data.decoding import DecodedSample
-from phi4train.data.records import MODES
+from phi4train.data.media import media_kind
 
 
 def ordered_by_mode(samples: Sequence[DecodedSample]) -> list[DecodedSample]:
     """The samples with equal modes adjacent; otherwise their order stays. The order of a batch."""
-    return sorted(samples, key=lambda sample: MODES.index(sample.sample.mode))
+    return sorted(samples, key=lambda sample: sample.sample.mode)
 
 
 def collate(samples: Sequence[DecodedSample]) -> Batch:
@@ -30,7 +30,7 @@ def collate(samples: Sequence[DecodedSample]) -> Batch:
         modes=tuple(sample.sample.mode for sample in ordered),
         tasks=tuple(sample.sample.task for sample in ordered),
         keys=tuple(sample.key for sample in ordered),
-        media=_collate_images(ordered, lengths),
+        media=_collate_media(ordered, lengths),
     )
 
 
@@ -38,20 +38,19 @@ def _joined(arrays: Sequence[NDArray[Any]]) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(arrays).astype(np.int64))
 
 
-def _collate_images(samples: Sequence[DecodedSample], lengths: Sequence[int]) -> dict[str, MediaInputs]:
-    images = [image for sample in samples for image in sample.images]
-    if not images:
-        return {}
+def _collate_media(samples: Sequence[DecodedSample], lengths: Sequence[int]) -> dict[str, MediaInputs]:
+    """Encoder inputs by modality."""
     starts = np.cumsum([0, *lengths[:-1]])
-    positions = [
-        start + np.arange(slot.start, slot.start + slot.length)
+    placed = [
+        (slot, start, sample.sample.mode, item)
         for start, sample in zip(starts, samples, strict=True)
-        for slot in sample.encoded.slots
+        for slot, item in zip(sample.encoded.slots, sample.media, strict=True)
     ]
-    inputs = ImageInputs(
-        crops_C3SS=torch.cat([image.crops for image in images]),
-        patch_mask_CGG=torch.cat([image.patch_mask for image in images]),
-        grids=tuple(image.grid for image in images),
-        positions=_joined(positions),
-    )
-    return {"image": inputs}
+    inputs: dict[str, MediaInputs] = {}
+    for name in sorted({slot.part.kind for slot, *_ in placed}):
+        own = [entry for entry in placed if entry[0].part.kind == name]
+        positions = [start + np.arange(slot.start, slot.start + slot.length) for slot, start, *_ in own]
+        inputs[name] = media_kind(name).collate(
+            [item for *_, item in own], [mode for _, _, mode, _ in own], _joined(positions)
+        )
+    return inputs

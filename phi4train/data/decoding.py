@@ -1,11 +1,15 @@
-"""Decoding: from a row of an index to token ids, labels and image crops, within the limits."""
+"""Decoding: from a row of an index to token ids, labels and processed media, within the limits."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
-from phi4train.data.images import ProcessedImage, image_size, open_image
+import numpy as np
+
+from phi4train.data.frames import sample_videos, shown_rows
 from phi4train.data.index import Rows, ShardIndex
 from phi4train.data.lengths import Limits
+from phi4train.data.media import RegisteredKinds, media_kind
 from phi4train.data.mixture import Mixture
 from phi4train.data.prompts import EncodedSample, encode_sample
 from phi4train.data.records import Sample, parse_sample
@@ -14,6 +18,7 @@ from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
 
 _CACHED_LONG_TOKENS = 16 * 2**20
+_MAX_GAP_BYTES = 2**18  # reading so many bytes for nothing is cheaper than another read
 
 
 @dataclass(frozen=True)
@@ -22,13 +27,13 @@ class DecodedSample:
 
     Args:
         key: `<shard>/<key>`.
-        images: one per image slot, in order.
+        media: what its kind made of each medium, one per slot, in order.
     """
 
     key: str
     sample: Sample
     encoded: EncodedSample
-    images: tuple[ProcessedImage, ...]
+    media: tuple[Any, ...]
 
 
 class SampleDecoder:
@@ -41,6 +46,13 @@ class SampleDecoder:
         self._source = source
         self._long_texts = _LongTexts()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_registered": RegisteredKinds.here()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state.pop("_registered").register_missing()
+        self.__dict__ = state
+
     def index(self, source: int, shard: int) -> ShardIndex:
         """The index of a shard."""
         return self._mixture.shards[source][shard]
@@ -51,7 +63,7 @@ class SampleDecoder:
         return f"{index.name}/{index.key(row)}"
 
     def decode(self, source: int, shard: int, row: int, start: int, length: int) -> DecodedSample:
-        """Tokens [start, start + length) of a sample with its images.
+        """Tokens [start, start + length) of a sample with its media.
 
         Raises:
             SampleError: the sample is broken, beyond a limit, or not what its index says.
@@ -78,39 +90,44 @@ class SampleDecoder:
         return DecodedSample(decoded.key, sample, decoded.encoded.piece(start, length), ())
 
     def read(self, source: int, shard: int, row: int) -> tuple[Sample, list[bytes]]:
-        """The parsed record and the bytes of each item of its `media`, in one read.
+        """The parsed record, only the shown frames left in its videos, and the bytes of each of its `media`.
 
         Raises:
-            SampleError: the record does not parse, or the index found the sample unusable.
+            SampleError: the record does not parse, is not what its index says, or was found unusable by it.
         """
         index = self.index(source, shard)
         record = index.samples[row]
         first = int(record["media_start"])
         media = index.media[first : first + int(record["media_count"])]
+        sampling = (self._limits.video_fps, self._limits.max_frames)
+        media = media[shown_rows(media, np.zeros(len(media), dtype=np.int64), *sampling)]
         spans = [(int(record["offset"]), int(record["size"])), *_spans(media)]
-        begin = min(offset for offset, _ in spans)
-        end = max(offset + size for offset, size in spans)
-        content = self._source.read(index.location, begin, end - begin)
-        parts = [content[offset - begin : offset - begin + size] for offset, size in spans]
-        sample = parse_sample(index.key(row), parts[0])
+        parts = _read_spans(self._source, index.location, spans)
+        sample = sample_videos(parse_sample(index.key(row), parts[0]), *sampling)
         if record["cause"]:
             cause = index.causes[int(record["cause"]) - 1]
             raise SampleError(cause, f"sample {sample.key} is usable · its index says {cause} · leave it out")
+        if len(sample.media) != len(media):
+            raise SampleError(
+                "length_mismatch",
+                f"sample {sample.key} has the {len(media)} media that its index says · found "
+                f"{len(sample.media)} · run `phi4train data index {self._mixture.manifest.reference}`",
+            )
         return sample, parts[1:]
 
     def encode(
         self, key: str, sample: Sample, contents: list[bytes], add_generation_prompt: bool = False
     ) -> DecodedSample:
-        """Token ids and crops of a sample whose bytes were read.
+        """Token ids and processed media of a sample whose bytes were read.
 
         Raises:
-            SampleError: a medium is broken, too large or of an unsupported kind; the record has no targets.
+            SampleError: a medium is broken or beyond a limit; the record has no targets.
         """
-        if any(part.kind != "image" for part in sample.media):
-            raise SampleError(
-                "unsupported_media", f"sample {key} has images only · found audio · leave it out"
-            )
-        lengths = [self._limits.slot_length(*image_size(content)) for content in contents]
+        kinds = [media_kind(part.kind) for part in sample.media]
+        lengths = [
+            kind.slot_length(kind.measure(content), self._limits)
+            for kind, content in zip(kinds, contents, strict=True)
+        ]
         encoded = encode_sample(sample, self._tokenizer, lengths, add_generation_prompt)
         if sample.text is None and len(encoded.input_ids) > self._limits.context_tokens:
             raise SampleError(
@@ -118,15 +135,30 @@ class SampleDecoder:
                 f"sample {key} has at most {self._limits.context_tokens} tokens · "
                 f"found {len(encoded.input_ids)} · raise the context or leave the sample out",
             )
-        images = tuple(
-            self._limits.geometry.preprocess(open_image(content, self._limits.max_image_pixels))
-            for content in contents
+        media = tuple(
+            kind.process(content, self._limits) for kind, content in zip(kinds, contents, strict=True)
         )
-        return DecodedSample(key, sample, encoded, images)
+        return DecodedSample(key, sample, encoded, media)
 
 
 def _spans(media: Rows) -> list[tuple[int, int]]:
     return [(int(row["offset"]), int(row["size"])) for row in media]
+
+
+def _read_spans(source: ShardSource, location: str, spans: list[tuple[int, int]]) -> list[bytes]:
+    """The bytes of each (offset, size), neighbours in one read."""
+    parts: dict[tuple[int, int], bytes] = {}
+    waiting = sorted(set(spans))
+    while waiting:
+        begin, end = waiting[0][0], sum(waiting[0])
+        taken = 1
+        while taken < len(waiting) and waiting[taken][0] <= end + _MAX_GAP_BYTES:
+            end = max(end, sum(waiting[taken]))
+            taken += 1
+        content = source.read(location, begin, end - begin)
+        parts |= {(at, size): content[at - begin : at - begin + size] for at, size in waiting[:taken]}
+        waiting = waiting[taken:]
+    return [parts[span] for span in spans]
 
 
 class _LongTexts:

@@ -24,7 +24,7 @@ from phi4train.data.prompts import CHAT_TEMPLATE_VERSION
 from phi4train.data.shards import ByteSource, sync_folder, write_atomically
 from phi4train.errors import ManifestError
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 
 SAMPLE_DTYPE = np.dtype(
     [
@@ -34,7 +34,7 @@ SAMPLE_DTYPE = np.dtype(
         ("media_start", "<u4"),  # first row in media.npy
         ("media_count", "<u2"),
         ("shape", "u1"),  # position in RECORD_SHAPES
-        ("mode", "u1"),  # position in records.MODES
+        ("mode", "u1"),  # position in IndexSummary.modes
         ("cause", "u1"),  # 0: usable; otherwise 1 + position in IndexSummary.causes
         ("task", "<u2"),  # position in IndexSummary.tasks
         ("text_tokens", "<u4"),  # tokens of the prompt without media
@@ -43,17 +43,18 @@ SAMPLE_DTYPE = np.dtype(
 )
 MEDIA_DTYPE = np.dtype(
     [
+        ("kind", "u1"),  # position in IndexSummary.media_kinds
         ("offset", "<u8"),  # of the member's content in the shard, bytes
         ("size", "<u4"),  # bytes
-        ("kind", "u1"),  # position in MEDIA_KIND_NAMES
-        ("width", "<u4"),  # of images, pixels
+        ("width", "<u4"),  # these four: MediaSize, as the kind measured it
         ("height", "<u4"),
-        ("frames", "<u8"),  # of audio, samples per channel
-        ("sample_rate", "<u4"),  # of audio, Hz
+        ("frames", "<u8"),
+        ("sample_rate", "<u4"),
+        ("video", "<u2"),  # number of the video in the sample, from 1, whose frame it is; 0: of none
+        ("fps", "<f8"),  # of that video; 0: unknown
     ]
 )
 RECORD_SHAPES = ("text", "messages", "preference")
-MEDIA_KIND_NAMES = ("image", "audio")
 
 Rows = NDArray[Any]
 
@@ -71,6 +72,8 @@ class IndexSummary:
         shard_probe: sha256 of three short spans, which a run can afford to compare at its start.
         tasks: names behind the `task` column.
         causes: why samples are unusable, behind the `cause` column.
+        modes: names behind the `mode` column.
+        media_kinds: names behind the `kind` column of the media.
         unused_members: media members that no record mentions.
     """
 
@@ -87,6 +90,8 @@ class IndexSummary:
     unused_members: int
     tasks: tuple[str, ...]
     causes: tuple[str, ...]
+    modes: tuple[str, ...]
+    media_kinds: tuple[str, ...]
 
 
 class SampleTable(Protocol):
@@ -107,6 +112,10 @@ class SampleTable(Protocol):
     @property
     def causes(self) -> tuple[str, ...]:
         """Names behind the `cause` column."""
+
+    @property
+    def media_kinds(self) -> tuple[str, ...]:
+        """Names behind the `kind` column of the media."""
 
 
 class MappedArrays:
@@ -156,6 +165,11 @@ class ShardIndex:
     def causes(self) -> tuple[str, ...]:
         """Names behind the `cause` column."""
         return self.summary.causes
+
+    @property
+    def media_kinds(self) -> tuple[str, ...]:
+        """Names behind the `kind` column of the media."""
+        return self.summary.media_kinds
 
     @property
     def samples(self) -> Rows:
@@ -267,5 +281,8 @@ def _read_summary(name: str, folder: Path) -> IndexSummary:
         raise index_error(name, "its index.json must be readable", str(error)) from error
     if missing:
         raise index_error(name, "its index.json is complete", f"no {', '.join(missing)}")
-    known = {f.name: values[f.name] for f in fields(IndexSummary)}
-    return IndexSummary(**{**known, "tasks": tuple(known["tasks"]), "causes": tuple(known["causes"])})
+    known: dict[str, Any] = {
+        f.name: tuple(value) if isinstance(value := values[f.name], list) else value
+        for f in fields(IndexSummary)
+    }
+    return IndexSummary(**known)

@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from phi4train.data.images import image_size
 from phi4train.data.index import (
     INDEX_VERSION,
     MEDIA_DTYPE,
-    MEDIA_KIND_NAMES,
     RECORD_SHAPES,
     SAMPLE_DTYPE,
     IndexSummary,
@@ -21,8 +19,9 @@ from phi4train.data.index import (
     probe_shard,
     write_index,
 )
+from phi4train.data.media import kind_of_extension, media_kind
 from phi4train.data.prompts import CHAT_TEMPLATE_VERSION, encode_sample
-from phi4train.data.records import MEDIA_KINDS, MODES, Sample, parse_sample
+from phi4train.data.records import MediaPart, Sample, VideoPart, media_of, parse_sample
 from phi4train.data.shards import ShardSource
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import ManifestError, SampleError
@@ -173,7 +172,7 @@ def _limit_bytes(suffix: str) -> int | None:
     if suffix == "json":
         return MAX_RECORD_BYTES
     stem, _, extension = suffix.rpartition(".")
-    return MAX_MEDIA_BYTES if stem and extension.lower() in MEDIA_KINDS else None
+    return MAX_MEDIA_BYTES if stem and kind_of_extension(extension) is not None else None
 
 
 class _ForwardReader:
@@ -251,11 +250,13 @@ class _Tables:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._samples: list[dict[str, int]] = []
-        self._media: list[tuple[int, ...]] = []
+        self._media: list[tuple[float, ...]] = []
         self._keys: list[str] = []
         self._key_end = 0
         self._tasks: dict[str, int] = {}
         self._causes: dict[str, int] = {}
+        self._modes: dict[str, int] = {}
+        self._kinds: dict[str, int] = {}
         self._unused = 0
 
     def add(self, group: _Group) -> None:
@@ -280,12 +281,13 @@ class _Tables:
             "media_start": len(self._media),
             "media_count": len(media),
             "shape": RECORD_SHAPES.index(sample.shape),
-            "mode": MODES.index(sample.mode),
+            "mode": self._modes.setdefault(sample.mode, len(self._modes)),
             "task": self._tasks.setdefault(sample.task, len(self._tasks)),
             "text_tokens": len(encoded.input_ids),
             "target_tokens": encoded.num_targets,
         }
-        self._media += media
+        kinds = [self._kinds.setdefault(part.kind, len(self._kinds)) for part in sample.media]
+        self._media += [(kind, *row) for kind, row in zip(kinds, media, strict=True)]
         self._unused += len(group.media.keys() - {part.member for part in sample.media})
         return row
 
@@ -312,21 +314,32 @@ class _Tables:
             unused_members=self._unused,
             tasks=tuple(self._tasks),
             causes=tuple(self._causes),
+            modes=tuple(self._modes),
+            media_kinds=tuple(self._kinds),
         )
 
 
-def _media_rows(sample: Sample, group: _Group) -> list[tuple[int, ...]]:
-    """One row per mention, so that row i belongs to `sample.media[i]`."""
+def _media_rows(sample: Sample, group: _Group) -> list[tuple[float, ...]]:
+    """One row per mention, so that row i belongs to `sample.media[i]`; all columns but the kind."""
     if len(sample.media) > MAX_MEDIA_PER_SAMPLE:
         raise SampleError(
             "too_many_media", f"a sample has at most {MAX_MEDIA_PER_SAMPLE} media · found {len(sample.media)}"
         )
-    rows: list[tuple[int, ...]] = []
-    for part in sample.media:
-        if part.member not in group.media:
-            raise SampleError("missing_media", f"sample {sample.key} names {part.member} · no such member")
-        member = group.media[part.member]
-        width, height = image_size(member.content) if part.kind == "image" else (0, 0)
-        kind = MEDIA_KIND_NAMES.index(part.kind)
-        rows.append((member.offset, len(member.content), kind, width, height, 0, 0))
+    rows: list[tuple[float, ...]] = []
+    num_videos = 0
+    for part in (part for turn in sample.turns for part in turn.parts):
+        video = (0, 0.0)
+        if isinstance(part, VideoPart):
+            num_videos += 1
+            video = (num_videos, part.fps or 0.0)
+        rows += [(*_media_row(medium, sample.key, group), *video) for medium in media_of(part)]
     return rows
+
+
+def _media_row(medium: MediaPart, key: str, group: _Group) -> tuple[int, ...]:
+    """Offset, size and MediaSize of one medium."""
+    if medium.member not in group.media:
+        raise SampleError("missing_media", f"sample {key} names {medium.member} · no such member")
+    member = group.media[medium.member]
+    size = media_kind(medium.kind).measure(member.content)
+    return member.offset, len(member.content), *size

@@ -6,13 +6,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from phi4train.data.frames import shown_rows
 from phi4train.data.images import ImageGeometry
-from phi4train.data.index import MEDIA_KIND_NAMES, RECORD_SHAPES, Rows, SampleTable
+from phi4train.data.index import RECORD_SHAPES, Rows, SampleTable
+from phi4train.data.media import MediaKind, MediaSize, find_media_kind
 from phi4train.errors import SampleError
 
 _SPLITTABLE = RECORD_SHAPES.index("text")
-_IMAGE = MEDIA_KIND_NAMES.index("image")
-_NO_IMAGE = -1
 _MAX_KNOWN_SIZES = 2**20
 
 
@@ -24,21 +24,17 @@ class Limits:
         context_tokens: longest sample; longer `text` is split, anything else left out.
         max_image_pixels: largest image, width x height.
         geometry: how images become crops, and so tokens.
+        max_audio_seconds: longest audio clip.
+        video_fps: frames per second that are kept of a video; None: all.
+        max_frames: most frames of a video; of more, evenly spread ones are kept.
     """
 
     context_tokens: int
     max_image_pixels: int
     geometry: ImageGeometry
-
-    def slot_length(self, width: int, height: int) -> int:
-        """Tokens of an image. Raises SampleError when it is too large or too thin."""
-        if width * height > self.max_image_pixels:
-            raise SampleError(
-                "image_too_large",
-                f"an image has at most {self.max_image_pixels} pixels · found {width} x {height} · "
-                "raise max_image_pixels or shrink the image",
-            )
-        return self.geometry.num_image_tokens(width, height)
+    max_audio_seconds: float = 1800.0
+    video_fps: float | None = None
+    max_frames: int = 64
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,9 @@ def _measure_media(
     owners = np.repeat(np.arange(len(samples)), counts)
     within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
     media = table.media[samples["media_start"].astype(np.int64)[owners] + within]
-    lengths, found = _slots_or_causes(limits, media)
+    lengths, found = _slots_or_causes(table, limits, media)
+    hidden = ~shown_rows(media, owners, limits.video_fps, limits.max_frames)
+    lengths[hidden], found[hidden] = 0, ""
     tokens = np.zeros(len(samples), dtype=np.int64)
     np.add.at(tokens, owners, lengths)
     causes = np.full(len(samples), "", dtype=object)
@@ -88,34 +86,53 @@ def _measure_media(
     return tokens, causes
 
 
-def _slots_or_causes(limits: Limits, media: Rows) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """Slot tokens of each media row, or why it cannot be used; computed once per distinct size."""
-    sizes = (media["width"].astype(np.int64) << 32) | media["height"].astype(np.int64)
-    sizes[media["kind"] != _IMAGE] = _NO_IMAGE
-    distinct, inverse = np.unique(sizes, return_inverse=True)
-    known = _known_slots(limits)
+def _slots_or_causes(
+    table: SampleTable, limits: Limits, media: Rows
+) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Slot tokens of each media row, or why it cannot be used; computed once per distinct kind and size."""
+    first, inverse = _distinct(media)
+    kinds = tuple(find_media_kind(name) for name in table.media_kinds)
+    known = _known_slots(limits, kinds)
     if len(known) > _MAX_KNOWN_SIZES:
         known.clear()
-    for size in distinct.tolist():
+    sizes: list[tuple[int, ...]] = media[first][["kind", *MediaSize._fields]].tolist()
+    for size in sizes:
         if size not in known:
-            known[size] = _slot_or_cause(limits, size)
-    slots = [known[size] for size in distinct.tolist()]
+            known[size] = _slot_or_cause(limits, kinds[size[0]], MediaSize(*size[1:]))
+    slots = [known[size] for size in sizes]
     lengths = np.array([length for length, _ in slots], dtype=np.int64)
     causes = np.array([cause for _, cause in slots], dtype=object)
     return lengths[inverse], causes[inverse]
 
 
+def _distinct(media: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(position of a row of each distinct kind and size, which of these each row has)."""
+    columns = (
+        (media["width"].astype(np.uint64) << np.uint64(32)) | media["height"],
+        media["frames"],
+        (media["sample_rate"].astype(np.uint64) << np.uint64(8)) | media["kind"],
+    )
+    codes, first = np.zeros(len(media), dtype=np.int64), np.zeros(1, dtype=np.int64)
+    for column in columns:
+        if (column == column[0]).all():
+            continue
+        values, code = np.unique(column, return_inverse=True)
+        _, first, codes = np.unique(codes * len(values) + code, return_index=True, return_inverse=True)
+    return first, codes
+
+
 @lru_cache(maxsize=8)
-def _known_slots(limits: Limits) -> dict[int, tuple[int, str]]:
+def _known_slots(
+    limits: Limits, kinds: tuple[MediaKind | None, ...]
+) -> dict[tuple[int, ...], tuple[int, str]]:
     """The table of sizes seen under these limits; hashing `limits` for each size would take longer."""
     return {}
 
 
-def _slot_or_cause(limits: Limits, size: int) -> tuple[int, str]:
-    if size == _NO_IMAGE:
+def _slot_or_cause(limits: Limits, kind: MediaKind | None, size: MediaSize) -> tuple[int, str]:
+    if kind is None:
         return 0, "unsupported_media"
-    width, height = size >> 32, size & 0xFFFFFFFF
     try:
-        return limits.slot_length(width, height), ""
+        return kind.slot_length(size, limits), ""
     except SampleError as error:
         return 0, error.cause

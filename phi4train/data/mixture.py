@@ -44,6 +44,7 @@ class ArrayTable:
     samples: Rows
     media: Rows
     causes: tuple[str, ...] = ()
+    media_kinds: tuple[str, ...] = ()
 
     @property
     def num_samples(self) -> int:

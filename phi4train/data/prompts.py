@@ -10,14 +10,15 @@ Phi-4-mini-instruct.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phi4train.batch import IGNORE_INDEX
-from phi4train.data.records import MediaPart, Message, Sample, TextPart
+from phi4train.data.media import media_kind, slot_token_id
+from phi4train.data.records import MediaPart, Message, Sample, TextPart, media_of
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
 
@@ -110,8 +111,8 @@ def _write_turns(messages: Sequence[Message], tools: Sequence[object], writer: "
         for part in turn.parts:
             if isinstance(part, TextPart):
                 writer.add_text(part.text, is_target)
-            else:
-                writer.add_media(part)
+            for medium in media_of(part):
+                writer.add_media(medium)
         if tools and position == 0:
             writer.add_special("<|tool|>")
             writer.add_text(json.dumps(list(tools), ensure_ascii=False), is_target=False)
@@ -125,10 +126,6 @@ class _PromptWriter:
     def __init__(self, tokenizer: Tokenizer, slot_lengths: Sequence[int]) -> None:
         self.tokenizer = tokenizer
         self._slot_lengths = iter(slot_lengths)
-        self._slot_tokens: Mapping[str, int] = {
-            "image": tokenizer.image_token_id,
-            "audio": tokenizer.audio_token_id,
-        }
         self._ids: list[int] = []
         self._is_target: list[bool] = []
         self._slots: list[MediaSlot] = []
@@ -148,7 +145,7 @@ class _PromptWriter:
     def add_media(self, part: MediaPart) -> None:
         length = next(self._slot_lengths)
         self._slots.append(MediaSlot(part, len(self._ids), length))
-        self._ids.extend([self._slot_tokens[part.kind]] * length)
+        self._ids.extend([slot_token_id(media_kind(part.kind), self.tokenizer)] * length)
         self._is_target.extend([False] * length)
 
     def shifted(self) -> EncodedSample:

@@ -1,34 +1,32 @@
 """Records: the JSON member of a sample, parsed into a typed, frozen `Sample`.
 
-A record holds `text`, or `messages` (role, content: a string or a list of text / image / audio parts,
-optionally `tools`), or `prompt` + `chosen` + `rejected`; plus `task`, `answers`, `language`, `meta`.
-It is the `messages` shape of Hugging Face datasets. Whatever does not hold is a `SampleError` with a
-stable cause, so that one broken record never stops a run.
+A record holds `text`, or `messages` (role, content: a string or a list of parts, optionally `tools`), or
+`prompt` + `chosen` + `rejected`; plus `task`, `answers`, `language`, `meta`. It is the `messages` shape of
+Hugging Face datasets. Whatever does not hold is a `SampleError` with a stable cause, so that one broken
+record never stops a run.
+
+    {"type": "text", "text": "what?"}
+    {"type": "image", "image": "0.png"}    likewise audio, and every other registered kind of media
+    {"type": "video", "frames": ["0.jpg", "1.jpg"], "fps": 2.0}    a sequence of images; fps may be missing
+
+Media are parts, never text: a user's text with a placeholder such as `<|image_1|>` is refused, for it comes
+from a converter that forgot to make parts of it.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from phi4train.data.media import find_media_kind, media_kinds, mode_of
 from phi4train.errors import SampleError
-
-MEDIA_KINDS: Mapping[str, str] = {
-    "png": "image",
-    "jpg": "image",
-    "jpeg": "image",
-    "webp": "image",
-    "wav": "audio",
-    "flac": "audio",
-    "ogg": "audio",
-}
-"""Kind of a media member by its extension; any other extension is refused."""
 
 ROLES = ("system", "user", "assistant", "tool")
 """Roles a message may have; `tool` carries the result of a tool call."""
 
-MODES = ("text", "vision", "speech", "vision_speech")
-"""Modes by the media a sample has: none, images, audio, both."""
+MAX_FPS = 1000
+"""Most frames per second of a video."""
 
 _RECORD_KEYS = frozenset(
     ("text", "messages", "tools", "prompt", "chosen", "rejected", "task", "answers", "language", "meta")
@@ -47,7 +45,7 @@ class MediaPart:
     """A reference to a media member of the same sample.
 
     Args:
-        kind: `image` or `audio`.
+        kind: name of its MediaKind.
         member: `<name>.<ext>`; the member is `<key>.<name>.<ext>` in the shard.
     """
 
@@ -55,7 +53,22 @@ class MediaPart:
     member: str
 
 
-Part = TextPart | MediaPart
+@dataclass(frozen=True)
+class VideoPart:
+    """A sequence of images, shown one after the other.
+
+    Args:
+        frames: images in the order of time.
+        fps: frames per second, or None when the record does not say.
+    """
+
+    frames: tuple[MediaPart, ...]
+    fps: float | None = None
+
+
+Part = TextPart | MediaPart | VideoPart
+
+_PLACEHOLDER = re.compile(r"<\|([a-z_]+)_(\d+)\|>")
 
 
 @dataclass(frozen=True)
@@ -104,27 +117,33 @@ class Sample:
 
     @property
     def media(self) -> tuple[MediaPart, ...]:
-        """Media references in the order in which the prompt mentions them."""
-        turns = self.preference.prompt if self.preference else self.messages
-        return tuple(part for turn in turns for part in turn.parts if isinstance(part, MediaPart))
+        """Media references in the order in which the prompt mentions them, frames of videos included."""
+        return tuple(medium for turn in self.turns for part in turn.parts for medium in media_of(part))
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The turns that may have media."""
+        return self.preference.prompt if self.preference else self.messages
 
     @property
     def mode(self) -> str:
-        """The sample's mode, which decides its adapter."""
+        """The sample's mode, which decides its adapter. Raises SampleError: `no_mode`."""
         return mode_of(part.kind for part in self.media)
 
 
-def mode_of(kinds: Any) -> str:
-    """The mode of a sample whose media have these kinds."""
-    present = set(kinds)
-    return MODES[("image" in present) + 2 * ("audio" in present)]
+def media_of(part: Part) -> tuple[MediaPart, ...]:
+    """The media of one part of a message."""
+    if isinstance(part, VideoPart):
+        return part.frames
+    return (part,) if isinstance(part, MediaPart) else ()
 
 
 def parse_sample(key: str, record: bytes) -> Sample:
     """The sample in the bytes of its JSON member.
 
     Raises:
-        SampleError: with cause `bad_json`, `bad_record`, `bad_messages` or `bad_text`.
+        SampleError: with cause `bad_json`, `bad_record`, `bad_messages`, `bad_text`,
+            `placeholder_without_media` or `placeholder_in_text`.
     """
     fields = _load_object(record)
     unknown = sorted(fields.keys() - _RECORD_KEYS)
@@ -139,8 +158,32 @@ def parse_sample(key: str, record: bytes) -> Sample:
     if shapes == ["text"]:
         return Sample(key=key, text=_checked_text(fields["text"], "text"), **common)
     if shapes == ["messages"]:
-        return Sample(key=key, messages=_parse_messages(fields["messages"], "messages"), **common)
-    return Sample(key=key, preference=_parse_preference(fields), **common)
+        sample = Sample(key=key, messages=_parse_messages(fields["messages"], "messages"), **common)
+    else:
+        sample = Sample(key=key, preference=_parse_preference(fields), **common)
+    _refuse_placeholders(sample)
+    return sample
+
+
+def _refuse_placeholders(sample: Sample) -> None:
+    """Refuses `<|image_1|>` in a user's text, which would be spelled out as ordinary characters."""
+    texts = (
+        part.text
+        for turn in sample.turns
+        if turn.role == "user"
+        for part in turn.parts
+        if isinstance(part, TextPart)
+    )
+    for name, number in (found.groups() for text in texts for found in _PLACEHOLDER.finditer(text)):
+        if find_media_kind(name) is None:
+            continue
+        present = sum(part.kind == name for part in sample.media)
+        cause = "placeholder_in_text" if 1 <= int(number) <= present else "placeholder_without_media"
+        raise SampleError(
+            cause,
+            f"media are parts of a message, never text · found <|{name}_{number}|> and {present} {name} "
+            f"parts · write {{type: {name}, {name}: <member>}} in its place",
+        )
 
 
 def _load_object(record: bytes) -> dict[str, Any]:
@@ -211,20 +254,41 @@ def _parse_message(value: Any, where: str) -> Message:
     if not isinstance(content, list):
         raise SampleError("bad_messages", f"{where}.content is a string or a list of parts")
     parts = tuple(_parse_part(part, f"{where}.content[{i}]") for i, part in enumerate(content))
-    if role == "assistant" and any(isinstance(part, MediaPart) for part in parts):
+    if role == "assistant" and any(media_of(part) for part in parts):
         raise SampleError("bad_messages", f"{where}: an assistant turn has no media · found some")
     return Message(role, parts)
 
 
 def _parse_part(value: Any, where: str) -> Part:
-    kind = value.get("type") if isinstance(value, dict) else None
-    if kind not in ("text", "image", "audio") or value.keys() != {"type", kind}:
-        raise SampleError("bad_messages", f"{where} is {{type, text | image | audio}} · found {value!r:.80}")
-    content = _checked_text(value[kind], f"{where}.{kind}")
-    if kind == "text":
-        return TextPart(content)
-    extension = content.rpartition(".")[2].lower()
-    if MEDIA_KINDS.get(extension) != kind:
-        known = sorted(ext for ext, media in MEDIA_KINDS.items() if media == kind)
-        raise SampleError("bad_messages", f"{where}.{kind} ends in one of {known} · found {content!r:.80}")
-    return MediaPart(kind, content)
+    name = value.get("type") if isinstance(value, dict) else None
+    if name == "video":
+        return _parse_video(value, where)
+    if not isinstance(name, str) or value.keys() != {"type", name}:
+        raise SampleError("bad_messages", f"{where} is {{type, <type>}} · found {value!r:.80}")
+    if name == "text":
+        return TextPart(_checked_text(value[name], f"{where}.{name}"))
+    return _parse_media(name, value[name], where)
+
+
+def _parse_media(name: str, member: Any, where: str) -> MediaPart:
+    kind = find_media_kind(name)
+    if kind is None:
+        known = ["text", "video", *(kind.name for kind in media_kinds())]
+        raise SampleError("bad_messages", f"{where}.type is one of {known} · found {name!r:.40}")
+    member = _checked_text(member, f"{where}.{name}")
+    if member.rpartition(".")[2].lower() not in kind.extensions:
+        raise SampleError(
+            "bad_messages", f"{where}.{name} ends in one of {sorted(kind.extensions)} · found {member!r:.80}"
+        )
+    return MediaPart(name, member)
+
+
+def _parse_video(value: Mapping[str, Any], where: str) -> VideoPart:
+    frames, fps = value.get("frames"), value.get("fps")
+    is_rate = isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps <= MAX_FPS
+    if value.keys() - {"fps"} != {"type", "frames"} or not isinstance(frames, list) or not frames:
+        raise SampleError("bad_messages", f"{where} is {{type, frames: [...], fps}} · found {value!r:.80}")
+    if fps is not None and not is_rate:
+        raise SampleError("bad_messages", f"{where}.fps is above 0 and at most {MAX_FPS} · found {fps!r:.40}")
+    media = tuple(_parse_media("image", frame, f"{where}.frames[{i}]") for i, frame in enumerate(frames))
+    return VideoPart(media, None if fps is None else float(fps))

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from phi4train.data.manifest import is_url
-from phi4train.data.records import MEDIA_KINDS
+from phi4train.data.media import kind_of_extension, media_kinds
 from phi4train.errors import ManifestError
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -138,8 +138,9 @@ def _check_key(key: str, known: set[str]) -> None:
 
 def _check_media_name(name: str) -> None:
     stem, _, extension = name.rpartition(".")
-    if not stem or "/" in name or extension.lower() not in MEDIA_KINDS:
-        raise ValueError(f"a media name is <name>.<ext>, ext one of {sorted(MEDIA_KINDS)} · found {name!r}")
+    if not stem or "/" in name or kind_of_extension(extension) is None:
+        known = sorted(known for kind in media_kinds() for known in kind.extensions)
+        raise ValueError(f"a media name is <name>.<ext>, ext one of {known} · found {name!r}")
 
 
 def _tar_member(name: str, content: bytes) -> bytes:

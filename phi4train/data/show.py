@@ -6,8 +6,9 @@ from itertools import groupby
 from phi4train.batch import IGNORE_INDEX
 from phi4train.data.decoding import SampleDecoder
 from phi4train.data.lengths import Limits
+from phi4train.data.media import media_kind, media_kinds, slot_token_id
 from phi4train.data.mixture import Mixture
-from phi4train.data.prompts import EncodedSample
+from phi4train.data.prompts import EncodedSample, MediaSlot
 from phi4train.data.shards import ShardSource
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import ManifestError
@@ -39,11 +40,17 @@ def show_sample(
         f"tokens: {len(encoded.input_ids)}, targets: {encoded.num_targets}",
         *(f"answer: {answer}" for answer in sample.answers),
         *(
-            f"{slot.part.kind} {slot.part.member}: {slot.length} tokens at {slot.start}"
-            for slot in encoded.slots
+            f"{slot.part.kind} {slot.part.member}: {slot.length} tokens at {slot.start}, "
+            f"{_described(slot, content)}"
+            for slot, content in zip(encoded.slots, contents, strict=True)
         ),
     ]
     return "\n".join([*facts, "", render_targets(encoded, tokenizer)])
+
+
+def _described(slot: MediaSlot, content: bytes) -> str:
+    kind = media_kind(slot.part.kind)
+    return kind.describe(kind.measure(content))
 
 
 def render_targets(encoded: EncodedSample, tokenizer: Tokenizer) -> str:
@@ -55,7 +62,7 @@ def _rendered_runs(encoded: EncodedSample, tokenizer: Tokenizer) -> Iterator[str
     # the label of position t is id t + 1; what follows the last position is in its label alone
     ids = [*encoded.input_ids.tolist(), int(encoded.labels[-1])]
     is_target = [False, *(encoded.labels != IGNORE_INDEX).tolist()]
-    slots = {tokenizer.image_token_id, tokenizer.audio_token_id}
+    slots = {slot_token_id(kind, tokenizer) for kind in media_kinds()}
     tokens = [pair for pair in zip(ids, is_target, strict=True) if pair[0] != IGNORE_INDEX]
     for (marked, slot), run in groupby(
         tokens, key=lambda pair: (pair[1], pair[0] if pair[0] in slots else None)

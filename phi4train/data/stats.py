@@ -10,7 +10,6 @@ from phi4train.data.lengths import measure
 from phi4train.data.loader import DataPlan
 from phi4train.data.mixture import Mixture
 from phi4train.data.order import BLOCK_STEPS, Planner
-from phi4train.data.records import MODES
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def _count_source(
         counts.tokens += int(tokens.sum())
         counts.target_tokens += int(rows["target_tokens"].sum())
         for counter, names, values in (
-            (modes, MODES, rows["mode"]),
+            (modes, index.summary.modes, rows["mode"]),
             (tasks, index.summary.tasks, rows["task"]),
         ):
             for value, times in zip(*np.unique(values, return_counts=True), strict=True):

@@ -5,14 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from phi4train.checkpoint.artifact import Artifact, name_inputs, open_artifact
 from phi4train.checkpoint.assembly import open_initial
 from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config, RunPathsConfig
 from phi4train.data.images import ImageGeometry
-from phi4train.data.index import MEDIA_KIND_NAMES
 from phi4train.data.lengths import Limits
 from phi4train.data.loader import DataPlan, data_fingerprint
 from phi4train.data.manifest import load_manifest
@@ -114,6 +111,9 @@ def open_data(config: Config, manifest_name: str | None = None) -> StageData:
             context_tokens=config.data.context_tokens,
             max_image_pixels=config.data.max_image_pixels,
             geometry=ImageGeometry(vision.crop_size, vision.patch_size, config.data.max_crops),
+            max_audio_seconds=config.data.max_audio_seconds,
+            video_fps=config.data.video_fps,
+            max_frames=config.data.max_frames,
         ),
         cache_dir=cache_dir,
     )
@@ -179,7 +179,7 @@ def require_encoders(data: StageData, encoders: Iterable[str]) -> None:
         ConfigError: names the modalities.
     """
     tables = [table for source in data.mixture.sources for table in source.tables]
-    kinds = {MEDIA_KIND_NAMES[kind] for table in tables for kind in np.unique(table.media["kind"])}
+    kinds = {kind for table in tables for kind in table.media_kinds}
     known = sorted(encoders)
     missing = sorted(kinds - set(known))
     if missing:

@@ -3,7 +3,10 @@
 import io
 import random
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import soundfile
 from PIL import Image
 
 from phi4train.data.images import ImageGeometry
@@ -38,6 +41,24 @@ def png(width: int, height: int, shade: int = 0) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), (shade % 256, 40, 90)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def clip(
+    frames: int, rate: int = 16_000, channels: int = 1, format: str = "WAV", seed: int = 0, **options: str
+) -> bytes:
+    """An audio file of noise."""
+    values = np.random.default_rng(seed).uniform(-0.5, 0.5, (frames, channels)).astype(np.float32)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, values, rate, format=format, **options)
+    return buffer.getvalue()
+
+
+def ask(*members: str, text: str = "what") -> dict[str, Any]:
+    """A record that asks about these images and clips."""
+    kinds = ["audio" if member.endswith((".wav", ".flac", ".ogg", ".mp3")) else "image" for member in members]
+    content = [{"type": kind, kind: member} for kind, member in zip(kinds, members, strict=True)]
+    content.append({"type": "text", "text": text})
+    return {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": "dog"}]}
 
 
 def question(rng: random.Random, image: str | None = "0.png") -> dict[str, object]:

@@ -15,7 +15,6 @@ from small_shards import png, question, write_questions, write_texts
 from phi4train.data import index, indexing
 from phi4train.data.index import IndexSummary, MappedArrays, ShardIndex, index_folder, load_index
 from phi4train.data.indexing import build_index
-from phi4train.data.records import MODES
 from phi4train.data.shards import ShardSource, ShardWriter
 from phi4train.data.tokenizer import Tokenizer, train_bpe
 from phi4train.errors import ManifestError
@@ -61,7 +60,7 @@ def test_offsets_lead_to_the_members(tmp_path: Path, build: Any, load: Any) -> N
         sample = index.samples[row]
         record = json.loads(content[int(sample["offset"]) :][: int(sample["size"])])
         assert record["task"] == "vqa" == summary.tasks[sample["task"]]
-        assert MODES[sample["mode"]] == "vision" and index.key(row) == f"v{row:04d}"
+        assert summary.modes[sample["mode"]] == "vision" and index.key(row) == f"v{row:04d}"
         media = index.media[int(sample["media_start"])]
         image = content[int(media["offset"]) :][: int(media["size"])]
         assert image.startswith(b"\x89PNG") and image == png(int(media["width"]), int(media["height"]), row)

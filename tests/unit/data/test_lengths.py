@@ -3,11 +3,10 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from small_shards import GEOMETRY, png, words
+from small_shards import GEOMETRY, ask, png, words
 
 from phi4train.data.decoding import SampleDecoder
 from phi4train.data.lengths import Limits, measure
@@ -17,11 +16,6 @@ from phi4train.data.tokenizer import Tokenizer
 
 Open = Callable[..., Mixture]
 ANSWER = {"role": "assistant", "content": "dog"}
-
-
-def ask(*images: str) -> dict[str, Any]:
-    content = [{"type": "image", "image": image} for image in images] + [{"type": "text", "text": "what"}]
-    return {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": "dog"}]}
 
 
 def measured(mixture: Mixture, limits: Limits) -> list[tuple[int, str]]:
@@ -71,7 +65,7 @@ def test_limits_rule_samples_out_with_their_cause(tmp_path: Path, open_all: Open
         "image_too_large",
         "longer_than_context",
         "",
-        "unsupported_media",
+        "broken_audio",
         "",
     ]
     assert [tokens > 0 for tokens, _ in found] == [False, False, False, False, True, False, True]
