@@ -1,0 +1,146 @@
+"""What is said, asked and answered in each speech task, apart from how it is heard or written.
+
+An `Exchange` is spoken by `speech.py` and written by `written_speech.py`: both share words and answers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from phi4train.demo.arithmetic import number_word
+from phi4train.demo.samples import is_held_out
+from phi4train.demo.speech_words import COMMANDS, LANGUAGES, spoken_digits
+
+HELD_OUT_FRACTION = 0.15
+"""Share of all texts that only held-out clips may use; a single digit has too few forms to hold one out."""
+
+TRANSCRIBE = "Transcribe the audio clip into text."
+TRANSLATE = "Translate the audio to English."
+TRANSCRIBE_AND_TRANSLATE = (
+    "Transcribe the audio to text, and then translate the audio to English. "
+    "Use <sep> as a separator between the original transcript and the translation."
+)
+SUMMARIZE = "Summarize the audio clip."
+SPOKEN_QUERY = ""
+"""The question is in the clip, and nothing is written."""
+
+QUESTIONS: Mapping[str, tuple[str, ...]] = {
+    "count": ("How many digits are spoken?", "How many digits do you hear?"),
+    "largest": ("What is the largest spoken digit?", "Which spoken digit is the largest?"),
+    "first": ("Which digit comes first?", "What is the first digit?"),
+    "last": ("Which digit comes last?", "What is the last digit?"),
+}
+"""Paraphrases of each written question about spoken digits."""
+
+SUM_WORDINGS = ("what is {a} plus {b}?", "{a} plus {b}", "add {a} and {b}")
+COMPARE_WORDINGS = ("is {a} larger than {b}?", "is {a} greater than {b}?")
+"""Spoken queries."""
+
+PLUS, LARGER = "+", ">"
+"""How the operators of spoken queries are written."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Words that are spoken, the prompt beside them and the answer.
+
+    Args:
+        symbols: the same words in the form in which a text twin writes them.
+        content: decides the split; None for what both splits may use.
+    """
+
+    task: str
+    language: str
+    spoken: str
+    symbols: tuple[str, ...]
+    prompt: str
+    answer: str
+    content: str | None
+
+
+def draw_exchange(make: Callable[[Random], Exchange], rng: Random, held_out: bool) -> Exchange:
+    """A random exchange of the split."""
+    while True:
+        exchange = make(rng)
+        is_of_held_out = exchange.content is not None and is_held_out(exchange.content, HELD_OUT_FRACTION)
+        if is_of_held_out == held_out:
+            return exchange
+
+
+def transcription(language: str, rng: Random) -> Exchange:
+    """One to four digits, written `7 1 0` in every language; in English also numbers and commands."""
+    kind = rng.choices(("digits", "number", "command"), (2, 1, 1))[0] if language == "en" else "digits"
+    if kind == "number":
+        return _transcribed_number(rng)
+    if kind == "command":
+        command = rng.choice(COMMANDS)
+        return Exchange(
+            "asr_en", "en", command, tuple(command.split()), TRANSCRIBE, command, f"say {command}"
+        )
+    digits, listed = _digits(rng, 1, 4)
+    spoken = spoken_digits(digits, language, rng)
+    return Exchange(
+        f"asr_{language}", language, spoken, tuple(listed.split()), TRANSCRIBE, listed, _content(digits)
+    )
+
+
+def _transcribed_number(rng: Random) -> Exchange:
+    number = rng.randrange(100)
+    # every word of a number must be heard in training
+    content = f"number {number}" if number > 20 and number % 10 else None
+    return Exchange("asr_en", "en", number_word(number), (str(number),), TRANSCRIBE, str(number), content)
+
+
+def translation(language: str, rng: Random) -> Exchange:
+    """Digits in another language to English words, every third time after their transcript."""
+    digits, listed = _digits(rng, 1, 4)
+    english = " ".join(map(number_word, digits))
+    prompt, answer = TRANSLATE, english
+    if rng.random() < 1 / 3:
+        prompt, answer = TRANSCRIBE_AND_TRANSLATE, f"{listed} <sep> {english}"
+    spoken = spoken_digits(digits, language, rng)
+    return Exchange(
+        f"ast_{language}", language, spoken, tuple(listed.split()), prompt, answer, _content(digits)
+    )
+
+
+def question(rng: Random) -> Exchange:
+    """A written question about two to five spoken digits, every second time not in English."""
+    language = "en" if rng.random() < 0.5 else rng.choice(LANGUAGES)
+    digits, listed = _digits(rng, 2, 5)
+    kind = rng.choice(tuple(QUESTIONS))
+    answer = {"count": len(digits), "largest": max(digits), "first": digits[0], "last": digits[-1]}[kind]
+    spoken = spoken_digits(digits, language, rng)
+    prompt = rng.choice(QUESTIONS[kind])
+    return Exchange("sqa", language, spoken, tuple(listed.split()), prompt, str(answer), _content(digits))
+
+
+def spoken_query(rng: Random) -> Exchange:
+    """A spoken sum of two digits, or a spoken comparison."""
+    a, b = rng.randrange(10), rng.randrange(10)
+    if rng.random() < 0.5 or a == b:
+        operator, wordings, answer = PLUS, SUM_WORDINGS, str(a + b)
+    else:
+        operator, wordings, answer = LARGER, COMPARE_WORDINGS, "yes" if a > b else "no"
+    spoken = rng.choice(wordings).format(a=number_word(a), b=number_word(b))
+    symbols = (str(a), operator, str(b))
+    content = f"{min(a, b)}{operator}{max(a, b)}"
+    return Exchange("sqqa", "en", spoken, symbols, SPOKEN_QUERY, answer, content)
+
+
+def summary(rng: Random) -> Exchange:
+    """Three to six short sentences of a digit each: `first seven. then one. last two.`"""
+    digits, listed = _digits(rng, 3, 6)
+    openings = ["first", *["then"] * (len(digits) - 2), "last"]
+    spoken = " ".join(f"{opening} {number_word(d)}." for opening, d in zip(openings, digits, strict=True))
+    answer = f"{len(digits)} digits, from {digits[0]} to {digits[-1]}"
+    return Exchange("ssum", "en", spoken, tuple(listed.split()), SUMMARIZE, answer, _content(digits))
+
+
+def _digits(rng: Random, fewest: int, most: int) -> tuple[list[int], str]:
+    digits = [rng.randrange(10) for _ in range(rng.randint(fewest, most))]
+    return digits, " ".join(map(str, digits))
+
+
+def _content(digits: Sequence[int]) -> str | None:
+    return "digits " + " ".join(map(str, digits)) if len(digits) > 1 else None
