@@ -42,7 +42,8 @@ def add_noise(samples: Samples, random: np.random.Generator) -> Samples:
     cut = np.take(noise, np.arange(start, start + len(samples)), mode="wrap")
     power = float(np.mean(samples**2))
     snr = 10 ** (random.uniform(*SNR_DB) / 10)
-    return (samples + cut * np.float32(np.sqrt(power / snr))).astype(np.float32)
+    heard: Samples = samples + cut * np.float32(np.sqrt(power / snr))
+    return heard
 
 
 def add_reverb(samples: Samples, random: np.random.Generator) -> Samples:
@@ -50,12 +51,14 @@ def add_reverb(samples: Samples, random: np.random.Generator) -> Samples:
     room = _rooms()[random.integers(_ROOMS)]
     size = 2 ** int(np.ceil(np.log2(len(samples) + len(room))))
     spectrum = np.fft.rfft(samples, size) * np.fft.rfft(room, size)
-    return np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
+    heard: Samples = np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
+    return heard
 
 
 def scaled(samples: Samples, peak: float) -> Samples:
     """The clip with its largest sample at `peak`."""
-    return (samples * (peak / np.abs(samples).max())).astype(np.float32)
+    heard: Samples = samples * np.float32(peak / np.abs(samples).max())
+    return heard
 
 
 @cache

@@ -119,10 +119,10 @@ def spoken_query(rng: Random) -> Exchange:
     """A spoken sum of two digits, or a spoken comparison."""
     a, b = rng.randrange(10), rng.randrange(10)
     if rng.random() < 0.5 or a == b:
-        operator, wordings, answer = PLUS, SUM_WORDINGS, str(a + b)
+        operator, wording, answer = PLUS, rng.choice(SUM_WORDINGS), str(a + b)
     else:
-        operator, wordings, answer = LARGER, COMPARE_WORDINGS, "yes" if a > b else "no"
-    spoken = rng.choice(wordings).format(a=number_word(a), b=number_word(b))
+        operator, wording, answer = LARGER, rng.choice(COMPARE_WORDINGS), "yes" if a > b else "no"
+    spoken = wording.format(a=number_word(a), b=number_word(b))
     symbols = (str(a), operator, str(b))
     content = f"{min(a, b)}{operator}{max(a, b)}"
     return Exchange("sqqa", "en", spoken, symbols, SPOKEN_QUERY, answer, content)
