@@ -142,14 +142,13 @@ class AudioEncoder(nn.Module):
                 "make them with phi4train.data.audio_features.log_mel and drop clips shorter than a frame"
             )
         windows = _cut_windows(num_frames, self.shape.window_tokens)
-        outputs, order = [], []
-        for group in _group_windows(windows):
-            outputs.append(self._encode_group(features_FM, group))
-            order += [torch.arange(w.output_start, w.output_start + w.num_tokens) for w in group]
-        grouped_ND = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-        if len(windows) == 1:
-            return grouped_ND
-        return grouped_ND.index_select(0, torch.cat(order).argsort().to(grouped_ND.device))
+        groups = list(_group_windows(windows))
+        tokens_ND = torch.cat([self._encode_group(features_FM, group) for group in groups])
+        in_groups = [window for group in groups for window in group]
+        if in_groups == windows:
+            return tokens_ND
+        place_N = torch.cat([torch.arange(w.output_start, w.output_start + w.num_tokens) for w in in_groups])
+        return tokens_ND.index_select(0, place_N.argsort().to(tokens_ND.device))
 
     def _encode_group(self, features_FM: Tensor, group: Sequence[Window]) -> Tensor:
         """Tokens of the windows of one group laid end to end."""
