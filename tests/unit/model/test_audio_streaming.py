@@ -28,7 +28,7 @@ OUTPUT_DIM = 8
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made inside it and still exist; `peak` is the most at any time."""
+    """Counts the bytes of all tensors that were made inside it and still exist, and the most of them ever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,14 +78,10 @@ def peak_bytes(seconds: float) -> int:
 
 
 def assert_peak_grows_with_the_output_alone(seconds: float) -> None:
-    """Beyond what two groups of windows need, the tokens of the encoder and the projector exist a few times."""
+    """Two groups of windows need what all need, but for the tokens, of which there are a few copies."""
     of_two_groups = peak_bytes(8 * 40 + 40)
     num_tokens = num_audio_tokens(num_frames(round(seconds * SAMPLE_RATE_HZ)))
-    bytes_per_token = 4 * (2 * SHAPE.hidden_dim + 4 * OUTPUT_DIM)
-    bytes_per_window = 1000  # of metadata
-    allowed = (
-        of_two_groups + num_tokens * bytes_per_token + num_tokens // SHAPE.window_tokens * bytes_per_window
-    )
+    allowed = of_two_groups + 160 * num_tokens  # measured: 128, from one of the encoder's and two projected
     assert peak_bytes(seconds) < allowed
     of_first_map = 4 * (4 * num_tokens) * 40 * SHAPE.subsampling_channels
     assert allowed < of_first_map / 4, "the bound says something: the first convolution alone would break it"
