@@ -2,36 +2,54 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
 
 from phi4train.checkpoint.artifact import open_artifact
-from phi4train.evaluation.report import ACCURACY, BASELINE_PERPLEXITY, PERPLEXITY
+from phi4train.evaluation import metric_keys as measured
 from phi4train.training import metric_keys as keys
 from phi4train.training.run_folder import RunFolder
 
 
+@dataclass(frozen=True)
+class _Metric:
+    """A column of the summary."""
+
+    column: str
+    key: str
+    form: str
+
+
+_METRICS = (
+    _Metric("perplexity", measured.PERPLEXITY, "{:.2f}"),
+    _Metric("bigram's", measured.BASELINE_PERPLEXITY.format(scorer="bigram"), "{:.2f}"),
+    _Metric("exact match", measured.ACCURACY, "{:.1%}"),
+    _Metric("word errors", measured.WER, "{:.1%}"),
+    _Metric("character errors", measured.CER, "{:.1%}"),
+    _Metric("BLEU", measured.BLEU, "{:.1f}"),
+)
+
+
 def summary_table(artifacts: Sequence[Path]) -> Table:
-    """Minutes of training steps, held-out perplexity and exact match of each stage's artifact."""
+    """Minutes of training steps and held-out results of each artifact; a column a metric that any has."""
     table = Table(title="Curriculum", title_justify="left")
     for name in ("stage", "artifact"):
         table.add_column(name)
-    for name in ("steps", "minutes", "perplexity", "bigram's", "exact match"):
+    lineages = [open_artifact(path, needed_by="the summary").lineage for path in artifacts]
+    metrics = [metric for metric in _METRICS if any(metric.key in lineage.results for lineage in lineages)]
+    for name in ("steps", "minutes", *(metric.column for metric in metrics)):
         table.add_column(name, justify="right")
-    for path in artifacts:
-        lineage = open_artifact(path, needed_by="the summary").lineage
+    for path, lineage in zip(artifacts, lineages, strict=True):
         steps = [json.loads(line) for line in RunFolder(path.parent).metrics.read_text().splitlines()]
         minutes = sum(step[keys.STEP_SECONDS] for step in steps) / 60
-        results = lineage.results
         table.add_row(
             lineage.stage,
             lineage.identity[:12],
             f"{len(steps):,}",
             f"{minutes:.1f}",
-            _shown(results.get(PERPLEXITY), "{:.2f}"),
-            _shown(results.get(BASELINE_PERPLEXITY.format(scorer="bigram")), "{:.2f}"),
-            _shown(results.get(ACCURACY), "{:.1%}"),
+            *(_shown(lineage.results.get(metric.key), metric.form) for metric in metrics),
         )
     return table
 

@@ -9,7 +9,7 @@ from phi4train.batch import Batch, ImageInputs
 from phi4train.data.evaluation_batches import EvaluationBatch
 from phi4train.data.records import Sample, TextPart
 from phi4train.data.tokenizer import Tokenizer
-from phi4train.evaluation.exact_match import is_match
+from phi4train.evaluation.judging import is_right
 from phi4train.model.generation import generate
 from phi4train.model.phi4 import Phi4Model
 
@@ -34,8 +34,8 @@ class Answer:
 
     @property
     def is_correct(self) -> bool:
-        """Whether it is one of the sample's accepted answers."""
-        return is_match(self.text, self.sample.answers)
+        """Whether it is one of the sample's accepted answers, or a transcript without an error."""
+        return is_right(self.sample, self.text)
 
 
 def answer_prompts(

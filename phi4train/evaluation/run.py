@@ -12,7 +12,10 @@ from phi4train.data.loader import SkippedSample
 from phi4train.data.mixture import Mixture
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.evaluation.answers import Answer, answer_prompts
+from phi4train.evaluation.bleu import bleu_scores
+from phi4train.evaluation.error_rate import error_rates
 from phi4train.evaluation.exact_match import accuracies
+from phi4train.evaluation.judging import judge_answers
 from phi4train.evaluation.model_state import evaluation_mode
 from phi4train.evaluation.ngrams import NGrams, fit_ngrams
 from phi4train.evaluation.perplexity import measure_perplexity
@@ -55,7 +58,7 @@ class EvaluationData:
 def evaluate(
     model: Phi4Model, held_out: EvaluationData, max_new_tokens: int, ngrams: NGrams | None = None
 ) -> EvaluationReport:
-    """Perplexity of all targets, and exact match of the samples that have accepted answers.
+    """Perplexity of all targets, and of the samples that have accepted answers what `judging` says.
 
     The model's modes and torch's random numbers are left as they were.
 
@@ -68,9 +71,15 @@ def evaluate(
         batches = _only_batches(held_out.batches(skipped))
         perplexities = measure_perplexity(model, batches, ngrams)
         answers = _answers(model, held_out, max_new_tokens, skipped)
-        outcomes = [(answer.sample.task, answer.is_correct) for answer in answers]
+        judged = judge_answers((answer.sample, answer.text) for answer in answers)
     unusable = {one.key: one for one in skipped if one.cause != _NO_PROMPT}  # a text has no prompt by nature
-    return EvaluationReport(tuple(perplexities), tuple(accuracies(outcomes)), tuple(unusable.values()))
+    return EvaluationReport(
+        perplexities=tuple(perplexities),
+        accuracies=tuple(accuracies(judged.outcomes)),
+        error_rates=tuple(error_rates(judged.transcripts)),
+        bleus=tuple(bleu_scores(judged.translations)),
+        skipped=tuple(unusable.values()),
+    )
 
 
 def collect_answers(model: Phi4Model, held_out: EvaluationData, max_new_tokens: int) -> list[Answer]:

@@ -11,6 +11,9 @@ from phi4train.checkpoint.artifact import Artifact, open_artifact
 from phi4train.checkpoint.assembly import assemble_model
 from phi4train.config.schema import Config, EvaluationConfig
 from phi4train.errors import CheckpointError, ConfigError
+from phi4train.evaluation.bleu import mean_score
+from phi4train.evaluation.error_rate import Unit
+from phi4train.evaluation.perplexity import ALL_TASKS
 from phi4train.evaluation.report import EvaluationReport, save_report
 from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, fit_baselines
 from phi4train.evaluation.show import show_answers
@@ -42,7 +45,7 @@ class HeldOut:
     def measure(
         self, model: Phi4Model, max_samples: int = 0, with_baselines: bool = False
     ) -> EvaluationReport:
-        """Perplexity, and exact match where samples have answers.
+        """Perplexity, and the metric of the task where samples have answers.
 
         Args:
             max_samples: of each source; 0: all.
@@ -153,4 +156,11 @@ def one_line(report: EvaluationReport, settings: EvaluationConfig) -> str:
     """The overall results of a report in a line, for the terminal while training."""
     parts = [f"held-out perplexity {p.perplexity():.2f}" for p in report.perplexities[-1:]]
     parts += [f"exact match {100 * a.fraction:.1f} %" for a in report.accuracies[-1:]]
+    parts += [
+        f"{'word' if r.unit is Unit.words else 'character'} error rate {100 * r.rate:.1f} %"
+        for r in report.error_rates
+        if r.task == ALL_TASKS
+    ]
+    if report.bleus:
+        parts.append(f"BLEU {mean_score(report.bleus):.1f}")
     return f"{settings.manifest}: " + ", ".join(parts)

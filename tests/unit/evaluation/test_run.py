@@ -16,9 +16,11 @@ from phi4train.data.lengths import Limits
 from phi4train.data.loader import SkippedSample
 from phi4train.data.manifest import load_manifest
 from phi4train.data.mixture import index_manifest, open_mixture
+from phi4train.data.records import Sample
 from phi4train.data.shards import ShardWriter
 from phi4train.data.tokenizer import train_bpe
-from phi4train.evaluation import answers
+from phi4train.evaluation import answers, run
+from phi4train.evaluation.answers import Answer
 from phi4train.evaluation.model_state import evaluation_mode
 from phi4train.evaluation.report import save_report
 from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, fit_baselines
@@ -135,6 +137,23 @@ def test_right_answers_are_counted_by_task_and_only_where_answers_are_accepted(
     assert found == {"vqa_0": (3, 3), "vqa_1": (2, 3), "all": (5, 6)}
     assert [result.task for result in report.perplexities] == ["talk", "text", "vqa_0", "vqa_1", "all"]
     assert report.skipped == ()
+
+
+def test_transcripts_and_translations_are_judged_by_their_own_metrics(
+    model: Phi4Model, data: EvaluationData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [
+        Answer(Sample("a", task="asr_de", answers=("eins zwei",), language="de"), "Eins, drei.", None),
+        Answer(Sample("b", task="ast_de", answers=("1 <sep> one",), language="de"), "1 <sep> one", None),
+        Answer(Sample("c", task="ssum", answers=("2 digits",)), "2 digits", None),
+    ]
+    monkeypatch.setattr(run, "answer_prompts", lambda *_: iter(said))
+    report = evaluate(model, data, max_new_tokens=1)
+    assert [(r.task, r.num_errors, r.num_units) for r in report.error_rates] == [
+        *(("asr_de", 1, 2), ("ast_de_transcript", 0, 1), ("all", 1, 3))
+    ]
+    assert [(r.task, r.language) for r in report.bleus] == [("ast_de", "de")]
+    assert [accuracy.task for accuracy in report.accuracies] == ["ssum", "all"]
 
 
 def test_batch_size_changes_no_result(model: Phi4Model, data: EvaluationData) -> None:
