@@ -1,12 +1,13 @@
 """The audio tower: each clip takes its own projector, and only what learns is recorded."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from phi4train.batch import AudioInputs
+from phi4train.batch import AudioInputs, Batch
 from phi4train.model.audio import (
     AudioEncoder,
     AudioProjector,
@@ -15,6 +16,7 @@ from phi4train.model.audio import (
     init_audio_projector,
 )
 from phi4train.model.audio_encoder import num_audio_tokens
+from phi4train.model.phi4 import Phi4Model
 from phi4train.model.shapes import AudioShape
 
 SHAPE = AudioShape(
@@ -128,3 +130,45 @@ def test_tokens_that_do_not_fill_their_slots_are_refused() -> None:
     wrong = replace(MIXED, positions=torch.arange(5))
     with pytest.raises(ValueError, match=r"one slot per audio token · found 5 slots for 25 tokens · count"):
         build(*BOTH)(wrong)
+
+
+COMPONENTS = (
+    *("audio_encoder", "audio_projector.speech", "audio_projector.vision_speech"),
+    *("lora.vision", "lora.speech"),
+)
+SLOTS = slice(2, 5)
+"""Where in a sample of ten tokens its clip of 20 frames goes."""
+
+
+def hear(text: Batch, *heard: tuple[str, int]) -> Batch:
+    """Puts a clip of (projector, seed) into each sample of ten tokens."""
+    one_each = [clips((20, projector), seed=seed) for projector, seed in heard]
+    starts = torch.arange(0, 10 * len(heard), 10)[:, None]
+    audio = AudioInputs(
+        features_FM=torch.cat([clip.features_FM for clip in one_each]),
+        num_frames=(20,) * len(heard),
+        projectors=tuple(projector for projector, _ in heard),
+        positions=(starts + torch.arange(10)[SLOTS]).flatten(),
+    )
+    return replace(text, media={"audio": audio})
+
+
+def test_a_sample_with_audio_does_not_depend_on_the_samples_beside_it(
+    make_model: Callable[..., Phi4Model],
+    make_batch: Callable[..., Batch],
+    split_batch: Callable[[Batch], list[Batch]],
+) -> None:
+    model, text = make_model(*COMPONENTS), make_batch((10, 10), ("speech", "vision_speech"))
+    heard = (("speech", 1), ("vision_speech", 2))
+    alone = [model(hear(part, clip)) for part, clip in zip(split_batch(text), heard, strict=True)]
+    torch.testing.assert_close(model(hear(text, *heard)), torch.cat(alone), rtol=0, atol=1e-5)
+
+
+def test_changing_a_clip_changes_nothing_before_it(
+    make_model: Callable[..., Phi4Model], make_batch: Callable[..., Batch]
+) -> None:
+    model, text = make_model(*COMPONENTS), make_batch((10,), ("speech",))
+    one, other = (model(hear(text, ("speech", seed))) for seed in (1, 2))
+    moved = (one - other).abs().amax(dim=1)
+    assert not moved[: SLOTS.start].any()
+    assert moved[SLOTS.start :].min() > 1e-4
