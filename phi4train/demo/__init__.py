@@ -11,8 +11,17 @@
       |       |-- panel_dialogues.py     the same questions about a drawn panel and about a written one
       |-- handwriting.py   draws panels with scikit-learn's handwritten digits
       |-- lines.py, photos.py            rendered text lines, two photographs
+      |-- multi_image.py                 several panels in a turn, frames of a short video
+      |-- speech.py, spoken_panels.py    speech in eight languages, spoken questions about drawn panels
+      |       |-- speech_tasks.py, speech_words.py    what is said, asked and answered
+      |       |-- written_speech.py                   the same exchanges with written audio
+      |-- sounds.py                      tones, beeps and noise
+      |       |-- speech_clips.py        who speaks, FLAC, and the sample around a clip
+      |               |-- speech_synthesis.py, speech_augmentation.py    eSpeak NG; rooms and noise
+    records.py    the record of one question and its answer
     samples.py    what all families yield: a record and its media; the hash that holds a sample out
 
-The written panels are the twins of the drawn ones: later stages freeze the language model, so it must
-have learned from text what a question about digits means and how its answer is written.
+The written panels and the written audio are the twins of the drawn and the spoken ones: later stages freeze
+the language model, so it must have learned from text what a question about digits means and how its answer
+is written.
 """

@@ -69,7 +69,8 @@ def _noise(colour: str) -> Samples:
     spectrum = np.fft.rfft(random.standard_normal(count))
     frequency = np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE_HZ), 20.0)
     noise = np.fft.irfft(spectrum * frequency ** (-NOISE_EXPONENTS[colour] / 2), count)
-    return (noise / noise.std()).astype(np.float32)
+    scaled_noise: Samples = (noise / noise.std()).astype(np.float32)
+    return scaled_noise
 
 
 @cache

@@ -1,12 +1,12 @@
 """From words to a sample with a clip: who speaks, FLAC, and the record around it."""
 
 import io
-from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 import numpy as np
 
+from phi4train.demo.records import question_record
 from phi4train.demo.samples import IMAGE_MEMBER, DemoSample
 from phi4train.demo.speech_augmentation import augment, scaled
 from phi4train.demo.speech_synthesis import SAMPLE_RATE_HZ, Samples, Voice, synthesize
@@ -74,17 +74,4 @@ def audio_sample(
         media[IMAGE_MEMBER] = image
     if prompt:
         content.append({"type": "text", "text": prompt})
-    return DemoSample(record(content, answer, task, language, is_measured), media)
-
-
-def record(
-    content: str | Sequence[dict[str, Any]], answer: str, task: str, language: str | None, is_measured: bool
-) -> dict[str, Any]:
-    """The record of one question and its answer."""
-    messages = [{"role": "user", "content": content}, {"role": "assistant", "content": answer}]
-    fields: dict[str, Any] = {"messages": messages, "task": task}
-    if language is not None:
-        fields["language"] = language
-    if is_measured:
-        fields["answers"] = [answer]
-    return fields
+    return DemoSample(question_record(content, answer, task, language, is_measured), media)

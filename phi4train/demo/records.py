@@ -1,0 +1,25 @@
+"""The record of one question with its answer, whatever media stand before it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def question_record(
+    content: str | Sequence[dict[str, Any]],
+    answer: str,
+    task: str,
+    language: str | None = None,
+    is_measured: bool = False,
+) -> dict[str, Any]:
+    """A user turn of text or parts, and an assistant turn.
+
+    Args:
+        is_measured: the answer is the only right one, so that exact match can judge it.
+    """
+    messages = [{"role": "user", "content": content}, {"role": "assistant", "content": answer}]
+    fields: dict[str, Any] = {"messages": messages, "task": task}
+    if language is not None:
+        fields["language"] = language
+    if is_measured:
+        fields["answers"] = [answer]
+    return fields

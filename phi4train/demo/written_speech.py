@@ -1,0 +1,141 @@
+"""The text twins of the audio tasks: each spoken word is a character between runs of filler.
+
+    ~~7~~~1~0~~Transcribe the audio clip into text.        for a clip that says "seven one zero"
+
+Later stages freeze the language model. What it has learned from these, an audio encoder calls up by giving a
+token like `7` where the word is heard and tokens like `~` elsewhere.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+
+from phi4train.demo.panel_dialogues import is_held_out_panel
+from phi4train.demo.questions import QUESTION_TASKS, WORDINGS
+from phi4train.demo.records import question_record
+from phi4train.demo.samples import DemoSample, Turn
+from phi4train.demo.sounds import SYMBOLS, Sound, draw_sound_question
+from phi4train.demo.speech import TRANSLATED_LANGUAGES
+from phi4train.demo.speech_tasks import (
+    Exchange,
+    draw_exchange,
+    question,
+    spoken_query,
+    summary,
+    transcription,
+    translation,
+)
+from phi4train.demo.spoken_panels import draw_question
+
+FILLER = "~"
+"""Stands where nothing new is heard; an empty cell of a written panel looks the same."""
+
+FILLER_RUN = (1, 8)
+"""Fewest and most fillers before, between and after symbols; a digit lasts 5 or 6 audio tokens."""
+
+PANEL_SYMBOLS: Mapping[str, str] = {
+    "single": "?",
+    "multi": "&",
+    "what": ",",
+    "count": "#",
+    "where": "@",
+    "sum": "+",
+    "compare": ">",
+    "compare_yes_no": "<",
+}
+"""How the spoken question about a panel is written, before its numbers."""
+
+WEIGHTS: Mapping[str, float] = {
+    "asr": 3.0,
+    "ast": 1.5,
+    "sqa": 1.5,
+    "sqqa": 1.5,
+    "ssum": 0.5,
+    "au": 0.75,
+    "vs": 2.5,
+}
+"""How often each task is written, compared to the others."""
+
+
+def written_speech(count: int, rng: Random) -> Iterator[DemoSample]:
+    """Training twins of all audio tasks; task `text_<task>`."""
+    for task in rng.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()), k=count):
+        yield _MAKERS[task](task, rng, False)
+
+
+def written_speech_questions(count_per_task: int, rng: Random) -> Iterator[DemoSample]:
+    """Held-out twins, of other texts; sounds have so few written forms that none is held out."""
+    for task in WEIGHTS:
+        for _ in range(count_per_task if task != "au" else 0):
+            yield _MAKERS[task](task, rng, True)
+
+
+def written_audio(symbols: Sequence[str], rng: Random) -> str:
+    """The symbols apart by random runs of filler, which also stand before and after."""
+    runs = [FILLER * rng.randint(*FILLER_RUN) for _ in range(len(symbols) + 1)]
+    return runs[0] + "".join(symbol + run for symbol, run in zip(symbols, runs[1:], strict=True))
+
+
+def question_symbols(turn: Turn) -> tuple[str, ...]:
+    """How the spoken question of a turn about a panel is written: its sign, then its numbers."""
+    kind = "compare_yes_no" if turn.question in WORDINGS["compare_yes_no"] else turn.task
+    return PANEL_SYMBOLS[kind], *re.findall(r"\d", turn.question)
+
+
+def _spoken(make: Callable[[Random], Exchange]) -> Callable[[str, Random, bool], DemoSample]:
+    def write(task: str, rng: Random, held_out: bool) -> DemoSample:
+        said = draw_exchange(make, rng, held_out)
+        return _sample(task, said.symbols, said.prompt, said.answer, rng, held_out)
+
+    return write
+
+
+def _transcription(rng: Random) -> Exchange:
+    return transcription(rng.choice(("en", "ja")), rng)  # written alike in all languages but English
+
+
+def _translation(rng: Random) -> Exchange:
+    return translation(rng.choice(TRANSLATED_LANGUAGES), rng)
+
+
+def _sound(task: str, rng: Random, held_out: bool) -> DemoSample:
+    asked = draw_sound_question(rng, held_out)
+    return _sample(task, _sound_symbols(asked.sound), asked.prompt, asked.answer, rng, held_out)
+
+
+def _sound_symbols(sound: Sound) -> tuple[str, ...]:
+    symbol = SYMBOLS[sound.kind]
+    return (symbol,) * sound.beeps if symbol else ()
+
+
+def _panel(task: str, rng: Random, held_out: bool) -> DemoSample:
+    while True:
+        panel, turn = draw_question(rng.choice(QUESTION_TASKS), rng)
+        if is_held_out_panel(panel) == held_out:
+            break
+    context = panel.as_layout()
+    return _sample(task, question_symbols(turn), "", turn.answer, rng, held_out, context)
+
+
+_MAKERS: Mapping[str, Callable[[str, Random, bool], DemoSample]] = {
+    "asr": _spoken(_transcription),
+    "ast": _spoken(_translation),
+    "sqa": _spoken(question),
+    "sqqa": _spoken(spoken_query),
+    "ssum": _spoken(summary),
+    "au": _sound,
+    "vs": _panel,
+}
+
+
+def _sample(
+    task: str,
+    symbols: Sequence[str],
+    prompt: str,
+    answer: str,
+    rng: Random,
+    is_measured: bool,
+    context: str = "",
+) -> DemoSample:
+    content = context + written_audio(symbols, rng) + prompt
+    return DemoSample(question_record(content, answer, f"text_{task}", is_measured=is_measured))

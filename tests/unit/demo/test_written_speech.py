@@ -1,0 +1,72 @@
+"""Written audio tells what the clip tells, and held-out texts stay out of training."""
+
+import re
+from collections import Counter
+from random import Random
+
+import pytest
+
+from phi4train.demo.samples import DemoSample
+from phi4train.demo.speech_tasks import TRANSCRIBE, TRANSCRIBE_AND_TRANSLATE
+from phi4train.demo.written_speech import (
+    FILLER_RUN,
+    WEIGHTS,
+    written_audio,
+    written_speech,
+    written_speech_questions,
+)
+
+
+def turns(sample: DemoSample) -> tuple[str, str]:
+    user, assistant = sample.record["messages"]
+    return user["content"], assistant["content"]
+
+
+def test_symbols_are_apart_by_filler_and_stand_between_it() -> None:
+    for seed in range(20):
+        written = written_audio(["7", "1", "0"], Random(seed))
+        assert re.fullmatch(r"(~+)7(~+)1(~+)0(~+)", written)
+        runs = [len(run) for run in re.split(r"\d", written)]
+        assert FILLER_RUN[0] <= min(runs) and max(runs) <= FILLER_RUN[1]
+    assert set(written_audio([], Random(0))) == {"~"}
+
+
+def test_all_tasks_are_written_in_their_proportions() -> None:
+    tasks = Counter(s.record["task"] for s in written_speech(4000, Random(0)))
+    total = sum(WEIGHTS.values())
+    assert {task: tasks[f"text_{task}"] / 4000 for task in WEIGHTS} == pytest.approx(
+        {task: weight / total for task, weight in WEIGHTS.items()}, abs=0.03
+    )
+
+
+def test_a_transcript_is_what_stands_between_the_filler() -> None:
+    checked = 0
+    for sample in written_speech(1000, Random(0)):
+        user, answer = turns(sample)
+        if user.endswith(TRANSCRIBE):
+            assert user.removesuffix(TRANSCRIBE).replace("~", " ").split() == answer.split()
+            checked += 1
+        if user.endswith(TRANSCRIBE_AND_TRANSLATE):
+            digits, words = answer.split(" <sep> ")
+            assert len(digits.split()) == len(words.split())
+    assert checked > 100
+
+
+def test_no_written_text_is_both_trained_on_and_held_out() -> None:
+    def texts(samples: list[DemoSample]) -> set[tuple[str, str]]:
+        return {(s.record["task"], re.sub("~+", "~", turns(s)[0])) for s in samples}
+
+    held_out = list(written_speech_questions(40, Random(0)))
+    assert len(held_out) == 40 * (len(WEIGHTS) - 1)
+    assert all(s.record["answers"] == [turns(s)[1]] for s in held_out)
+    train = {text for text in texts(list(written_speech(8000, Random(1)))) if text[0] != "text_vs"}
+    assert not train & texts(held_out)
+
+
+def test_no_written_panel_with_a_spoken_question_is_both_trained_on_and_held_out() -> None:
+    def panels(samples: list[DemoSample]) -> set[str]:
+        return {turns(s)[0].rsplit("\n", 1)[0] for s in samples if s.record["task"] == "text_vs"}
+
+    held_out = panels(list(written_speech_questions(40, Random(0))))
+    assert held_out
+    assert not held_out & panels(list(written_speech(8000, Random(1))))
