@@ -10,8 +10,8 @@
     order.py     global batch k as a pure function of (seed, k); packing.py forms its packs
         |
     loader.py    decodes the rank's share of step k    StepBatch(step, micro_batches, skipped)
-        records.py (JSON -> Sample), frames.py (which frames of videos), prompts.py (Sample -> ids and labels),
-        collate.py (decoded samples -> Batch)
+        records.py (JSON -> Sample), frames.py (which frames of a video), prompts.py (Sample -> ids and
+        labels), collate.py (decoded samples -> Batch)
 
 What differs between modalities is in a `MediaKind`: media.py has the registry, image_kind.py (images.py:
 bytes -> crops) and audio_kind.py (audio.py: bytes -> 16 kHz samples, audio_features.py: samples -> log-mel)

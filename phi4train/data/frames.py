@@ -62,8 +62,7 @@ def shown_rows(
         media: rows of MEDIA_DTYPE, those of a sample adjacent.
         owners: number of the sample of each row.
     """
-    shown = np.ones(len(media), dtype=bool)
-    video = media["video"]
+    shown, video = np.ones(len(media), dtype=bool), media["video"]
     if not video.any():
         return shown
     changes = (np.diff(video.astype(np.int64)) != 0) | (np.diff(owners) != 0)

@@ -68,7 +68,7 @@ class VideoPart:
 
 Part = TextPart | MediaPart | VideoPart
 
-_PLACEHOLDER = re.compile(r"<\|([a-z_]+)_(\d+)\|>")
+_PLACEHOLDER = re.compile(r"<\|([a-z_]+)_(\d{1,9})\|>")
 
 
 @dataclass(frozen=True)
@@ -167,14 +167,14 @@ def parse_sample(key: str, record: bytes) -> Sample:
 
 def _refuse_placeholders(sample: Sample) -> None:
     """Refuses `<|image_1|>` in a user's text, which would be spelled out as ordinary characters."""
-    texts = (
-        part.text
-        for turn in sample.turns
-        if turn.role == "user"
-        for part in turn.parts
-        if isinstance(part, TextPart)
-    )
-    for name, number in (found.groups() for text in texts for found in _PLACEHOLDER.finditer(text)):
+    for turn in sample.turns:
+        for part in turn.parts:
+            if turn.role == "user" and isinstance(part, TextPart) and "<|" in part.text:
+                _refuse_placeholders_in(part.text, sample)
+
+
+def _refuse_placeholders_in(text: str, sample: Sample) -> None:
+    for name, number in (found.groups() for found in _PLACEHOLDER.finditer(text)):
         if find_media_kind(name) is None:
             continue
         present = sum(part.kind == name for part in sample.media)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_shards import GEOMETRY, ask, png, words
 
+from phi4train.config.schema import DataConfig
 from phi4train.data.decoding import SampleDecoder
 from phi4train.data.lengths import Limits, measure
 from phi4train.data.mixture import Mixture
@@ -16,6 +17,12 @@ from phi4train.data.tokenizer import Tokenizer
 
 Open = Callable[..., Mixture]
 ANSWER = {"role": "assistant", "content": "dog"}
+
+
+def test_the_limits_default_to_those_of_a_configuration() -> None:
+    limits, config = Limits(1, 1, GEOMETRY), DataConfig()
+    for name in ("max_audio_seconds", "video_fps", "max_frames"):
+        assert getattr(limits, name) == getattr(config, name)
 
 
 def measured(mixture: Mixture, limits: Limits) -> list[tuple[int, str]]:

@@ -79,3 +79,36 @@ def test_whatever_does_not_hold_is_a_sample_error_with_its_cause(record: Any, ca
     with pytest.raises(SampleError) as caught:
         parse(record)
     assert caught.value.cause == cause
+
+
+def user(*parts: Any) -> dict[str, Any]:
+    content = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
+    return {"messages": [{"role": "user", "content": content}, TURNS[1]]}
+
+
+PICTURE, SOUND = {"type": "image", "image": "0.png"}, {"type": "audio", "audio": "0.wav"}
+
+
+@pytest.mark.parametrize(
+    ("record", "cause"),
+    [
+        (user("<|image_1|>what?"), "placeholder_without_media"),
+        (user(SOUND, "<|image_1|>what?"), "placeholder_without_media"),
+        (user(PICTURE, "<|image_2|>what?"), "placeholder_without_media"),
+        (user(PICTURE, "<|image_0|>what?"), "placeholder_without_media"),
+        (user("<|audio_1|>"), "placeholder_without_media"),
+        (user(PICTURE, "<|image_1|>what?"), "placeholder_in_text"),
+        (user(SOUND, SOUND, "<|audio_2|>"), "placeholder_in_text"),
+        ({"prompt": "<|image_1|>", "chosen": "a", "rejected": "b"}, "placeholder_without_media"),
+        (user("<|image_|> <|picture_1|> <|image_" + "9" * 5000 + "|> <|end|>"), None),
+        ({"messages": [TURNS[0], {"role": "assistant", "content": "write <|image_1|>"}]}, None),
+        ({"text": "the placeholder <|image_1|>"}, None),
+    ],
+)
+def test_placeholders_in_a_users_text_are_refused(record: Any, cause: str | None) -> None:
+    if cause is None:
+        parse(record)
+        return
+    with pytest.raises(SampleError) as caught:
+        parse(record)
+    assert caught.value.cause == cause
