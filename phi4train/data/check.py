@@ -12,6 +12,7 @@ from phi4train.data.decoding import SampleDecoder
 from phi4train.data.index import ShardIndex
 from phi4train.data.lengths import Limits, measure
 from phi4train.data.manifest import Manifest
+from phi4train.data.media_totals import MediaTotals, add_media_totals, render_media_totals
 from phi4train.data.mixture import Mixture, open_mixture
 from phi4train.data.shards import ShardSource
 from phi4train.data.tokenizer import Tokenizer
@@ -32,6 +33,7 @@ class SourceCheck:
         unusable: number of samples by cause.
         examples: a few `<shard>/<key>: message` by cause.
         unused_members: media members that no record mentions.
+        media: amounts by kind of media in usable samples.
     """
 
     name: str
@@ -44,6 +46,7 @@ class SourceCheck:
     unusable: dict[str, int]
     examples: dict[str, list[str]]
     unused_members: int
+    media: MediaTotals
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def render_check(report: CheckReport) -> str:
             f"  {check.name} ({check.licence}): {check.num_usable:,} of {check.num_samples:,} samples usable "
             f"in {check.num_shards} shards, {check.tokens:,} tokens"
         )
+        lines += [f"    {line}" for line in render_media_totals(check.media)]
         if check.num_split:
             lines.append(f"    {check.num_split:,} texts longer than the context are cut into pieces")
         if check.unused_members:
@@ -129,21 +133,26 @@ def _check_source(
 ) -> SourceCheck:
     unusable: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
-    usable = split = tokens = 0
+    media: dict[str, Counter[str]] = {}
+    split = tokens = num_usable = 0
     for shard, index in enumerate(mixture.shards[number]):
         measured = measure(index, np.arange(index.num_samples), limits)
         split += int((measured.splittable & (measured.tokens > limits.context_tokens)).sum())
+        usable = measured.causes == ""
         for row, (length, cause) in enumerate(zip(measured.tokens, measured.causes, strict=True)):
             message = "found by the index and the limits"
             if not cause and decoder is not None:
                 cause, message = _decode_problem(decoder, (number, shard, row), int(length), limits)
             if not cause:
-                usable, tokens = usable + 1, tokens + int(length)
+                tokens += int(length)
                 continue
+            usable[row] = False
             unusable[cause] += 1
             listed = examples.setdefault(cause, [])
             if len(listed) < _EXAMPLES:
                 listed.append(f"{index.name}/{index.key(row)}: {message}")
+        num_usable += int(usable.sum())
+        add_media_totals(media, index, index.samples[usable], limits)
     indexes = mixture.shards[number]
     source = next(part for part in mixture.manifest.sources if part.name == mixture.sources[number].name)
     return SourceCheck(
@@ -151,12 +160,13 @@ def _check_source(
         licence=source.licence,
         num_shards=len(indexes),
         num_samples=mixture.sources[number].num_samples,
-        num_usable=usable,
+        num_usable=num_usable,
         num_split=split,
         tokens=tokens,
         unusable=dict(unusable),
         examples=examples,
         unused_members=sum(index.summary.unused_members for index in indexes),
+        media=media,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from phi4train.data.lengths import measure
 from phi4train.data.loader import DataPlan
+from phi4train.data.media_totals import MediaTotals, add_media_totals, render_media_totals
 from phi4train.data.mixture import Mixture
 from phi4train.data.order import BLOCK_STEPS, Planner
 
@@ -41,6 +42,7 @@ class MixtureStats:
     Args:
         modes: usable samples by mode.
         tasks: usable samples by task.
+        media: amounts by kind of media in usable samples.
         length_histogram: usable samples by upper bound of their tokens, powers of two.
         tokens_per_step: real tokens of a global batch, mean over the first block.
         samples_per_step: samples and pieces of a global batch, likewise.
@@ -52,6 +54,7 @@ class MixtureStats:
     sources: tuple[SourceStats, ...]
     modes: Mapping[str, int]
     tasks: Mapping[str, int]
+    media: MediaTotals
     length_histogram: Mapping[int, int]
     tokens_per_step: float
     samples_per_step: float
@@ -79,7 +82,10 @@ def manifest_stats(mixture: Mixture, plan: DataPlan, max_steps: int) -> MixtureS
     modes: Counter[str] = Counter()
     tasks: Counter[str] = Counter()
     histogram: Counter[int] = Counter()
-    counts = [_count_source(mixture, i, plan, modes, tasks, histogram) for i in range(len(mixture.sources))]
+    media: dict[str, Counter[str]] = {}
+    counts = [
+        _count_source(mixture, i, plan, modes, tasks, histogram, media) for i in range(len(mixture.sources))
+    ]
     seen = [share * mean for share, mean in zip(planner.shares, planner.mean_tokens, strict=True)]
     epochs = planner.epochs_at(max_steps)
     sources = tuple(
@@ -104,6 +110,7 @@ def manifest_stats(mixture: Mixture, plan: DataPlan, max_steps: int) -> MixtureS
         sources=sources,
         modes=modes,
         tasks=tasks,
+        media=media,
         length_histogram=dict(sorted(histogram.items())),
         tokens_per_step=tokens / BLOCK_STEPS,
         samples_per_step=sum(len(items.row) for items in steps) / BLOCK_STEPS,
@@ -129,6 +136,7 @@ def render_stats(stats: MixtureStats) -> str:
         f"packs are {stats.pack_fill:.1%} full",
         f"modes: {_listed(stats.modes)}",
         f"tasks: {_listed(stats.tasks)}",
+        *render_media_totals(stats.media),
         "tokens of a sample:",
     ]
     most = max(stats.length_histogram.values(), default=1)
@@ -150,13 +158,15 @@ def _count_source(
     modes: Counter[str],
     tasks: Counter[str],
     histogram: Counter[int],
+    media: dict[str, Counter[str]],
 ) -> _Counts:
-    """Totals of one source; adds its samples to the three counters."""
+    """Totals of one source; adds its samples to the counters."""
     counts = _Counts(0, 0, 0)
     for index in mixture.shards[number]:
         measured = measure(index, np.arange(index.num_samples), plan.limits)
         usable = measured.causes == ""
         rows, tokens = index.samples[usable], measured.tokens[usable]
+        add_media_totals(media, index, rows, plan.limits)
         counts.usable += len(rows)
         counts.tokens += int(tokens.sum())
         counts.target_tokens += int(rows["target_tokens"].sum())

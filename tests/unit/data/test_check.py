@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_shards import png, question, words, write_manifest, write_questions, write_texts
+from small_shards import ask, clip, png, question, words, write_manifest, write_questions, write_texts
 
 from phi4train.data.check import check_manifest, render_check
 from phi4train.data.lengths import Limits
@@ -124,6 +125,7 @@ def test_stats_agree_with_what_the_loader_yields(
     assert text.tokens == text.target_tokens and vision.tokens > vision.target_tokens
     assert text.epochs == pytest.approx(vision.epochs * 40 / 60)
     rendered = render_stats(stats)
+    assert "image: 40 items" in rendered and "megapixels" in rendered
     assert "modes: text 60, vision 40" in rendered and f"{text.tokens:,}" in rendered
 
 
@@ -154,3 +156,26 @@ def test_show_finds_samples_by_number_and_says_what_is_wrong(
         show_sample(mixture, tokenizer, limits, source, 7)
     with pytest.raises(ManifestError, match="is below 9 · found 99"):
         show_sample(mixture, tokenizer, limits, source, 99)
+
+
+def test_check_stats_and_show_tell_of_audio(
+    tmp_path: Path, tokenizer: Tokenizer, limits: Limits, open_all: Callable[..., Mixture]
+) -> None:
+    limits = replace(limits, max_audio_seconds=2)
+    contents = [clip(8_000 * (1 + i), 8_000, seed=i) for i in range(3)] + [clip(24_000, 48_000), clip(9)]
+    with ShardWriter(tmp_path / "s") as writer:
+        for i, content in enumerate(contents):
+            writer.write(f"a{i}", ask("0.wav"), {"0.wav": content})
+    mixture = open_all("s")
+    report = check_manifest(mixture.manifest, tmp_path, tmp_path, tokenizer, limits, decode=True)
+    text = render_check(report)
+    assert report.sources[0].unusable == {"audio_too_long": 1, "audio_too_short": 1}
+    assert "1 left out: audio_too_long" in text
+    line = "audio: 3 items, 0.000972 hours, 2 clips at 8000 Hz, 1 clips at 48000 Hz"  # 3.5 seconds
+    assert line in text
+    plan = DataPlan(BatchSize(samples=2), limits, 64, 64, seed=0)
+    stats = render_stats(manifest_stats(mixture, plan, max_steps=64))
+    assert line in stats and "modes: speech 3" in stats
+    shown = show_sample(mixture, tokenizer, limits, ShardSource(tmp_path), 1)
+    assert "mode: speech" in shown and "audio 0.wav: 25 tokens at 1, 2.00 s at 8000 Hz" in shown
+    assert "<|endoftext11|>*25what" in shown
