@@ -133,6 +133,20 @@ class ScheduleConfig:
 
 
 @dataclass
+class SpecAugmentConfig:
+    """Masks in the log-mel features of audio, in training only (SpecAugment); off by default."""
+
+    time_masks: int = 0
+    """Stretches of time masked in each clip."""
+    time_width: int = 0
+    """Widest of them, in frames of 10 ms; never more than half of the clip."""
+    frequency_masks: int = 0
+    """Stretches of mel bands masked in each clip."""
+    frequency_width: int = 0
+    """Widest of them, in mel bands."""
+
+
+@dataclass
 class DataConfig:
     """What a stage learns from, and its limits."""
 
@@ -150,6 +164,8 @@ class DataConfig:
     """Most frames of a video; of more, evenly spread ones are kept."""
     max_audio_seconds: float = 1800.0
     """Longer audio clips are skipped before they are decoded."""
+    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    """Masks in audio features."""
     max_bad_fraction: float = 0.01
     """The run stops when a larger share of the samples so far could not be used."""
     max_bad_in_a_row: int = 100

@@ -22,6 +22,7 @@ def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str],
     """
     return [
         *_data_problems(config),
+        *_spec_augment_problems(config),
         *_budget_problems(config),
         *_optimizer_problems(config),
         *_schedule_problems(config),
@@ -46,6 +47,22 @@ def _data_problems(config: Config) -> Iterator[str]:
                 yield f"{key}: {error}"
     if config.tokenizer != "o200k" and Path(config.tokenizer).suffix != ".json":
         yield f"tokenizer must be o200k or a .json file below run.data_root; found '{config.tokenizer}'."
+
+
+def _spec_augment_problems(config: Config) -> Iterator[str]:
+    settings, num_mels = config.data.spec_augment, config.model.audio.num_mels
+    for name in ("time", "frequency"):
+        masks, width = (getattr(settings, f"{name}_{part}") for part in ("masks", "width"))
+        if (masks > 0) != (width > 0):
+            yield (
+                f"data.spec_augment.{name}_masks and {name}_width must both be 0 or both be above 0; "
+                f"found {masks} and {width}."
+            )
+    if settings.frequency_width >= num_mels:
+        yield (
+            f"data.spec_augment.frequency_width must be below the {num_mels} mel bands; "
+            f"found {settings.frequency_width}."
+        )
 
 
 def _exactly_one(section: str, values: Mapping[str, object]) -> Iterator[str]:
@@ -140,6 +157,7 @@ def _range_problems(config: Config) -> Iterator[str]:
     }
     not_negative: dict[str, float] = {
         "seed": config.seed,
+        **{f"data.spec_augment.{name}": value for name, value in vars(config.data.spec_augment).items()},
         "optimizer.weight_decay": config.optimizer.weight_decay,
         "optimizer.gradient_clip_val": config.optimizer.gradient_clip_val,
         "schedule.warmup_steps": config.schedule.warmup_steps,

@@ -1,7 +1,7 @@
 """Decoding: from a row of an index to token ids, labels and processed media, within the limits."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from phi4train.data.mixture import Mixture
 from phi4train.data.prompts import EncodedSample, encode_sample
 from phi4train.data.records import Sample, parse_sample
 from phi4train.data.shards import ShardSource
+from phi4train.data.spec_augment import SpecAugment
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
 
@@ -34,6 +35,14 @@ class DecodedSample:
     sample: Sample
     encoded: EncodedSample
     media: tuple[Any, ...]
+
+    def augmented(self, settings: SpecAugment, *seeds: int) -> "DecodedSample":
+        """The sample with changed media; the changes depend on `seeds` and the media alone."""
+        changed = tuple(
+            media_kind(slot.part.kind).augment(item, settings, np.random.default_rng([*seeds, place]))
+            for place, (slot, item) in enumerate(zip(self.encoded.slots, self.media, strict=True))
+        )
+        return replace(self, media=changed)
 
 
 class SampleDecoder:

@@ -22,6 +22,7 @@ from phi4train.batch import Batch
 from phi4train.data.collate import collate
 from phi4train.data.decoding import SampleDecoder
 from phi4train.data.lengths import Limits
+from phi4train.data.media import find_media_kind
 from phi4train.data.mixture import Mixture
 from phi4train.data.order import (
     BLOCK_STEPS,
@@ -33,6 +34,7 @@ from phi4train.data.order import (
     StepPlan,
 )
 from phi4train.data.shards import ShardSource
+from phi4train.data.spec_augment import NO_SPEC_AUGMENT, SpecAugment
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import Phi4TrainError, SampleError
 
@@ -78,10 +80,11 @@ class DataPlan:
 
     Args:
         batch_size: samples or tokens of a global batch.
-        limits: context, image size and geometry.
+        limits: context, and what a sample's media may measure.
         pack_tokens: capacity of a pack.
         micro_batch_tokens: most tokens in one micro-batch, at least `pack_tokens`.
-        seed: of the order.
+        seed: of the order, and of random changes.
+        spec_augment: masks in audio features.
     """
 
     batch_size: BatchSize
@@ -89,15 +92,19 @@ class DataPlan:
     pack_tokens: int
     micro_batch_tokens: int
     seed: int
+    spec_augment: SpecAugment = NO_SPEC_AUGMENT
 
 
 def data_fingerprint(mixture: Mixture, plan: DataPlan) -> str:
     """sha256 over all that decides which samples step k holds, but for the seed and machine-side sizes."""
+    names = {name for source in mixture.sources for table in source.tables for name in table.media_kinds}
     content = {
         "mixture": mixture.fingerprint,
         "limits": asdict(plan.limits),
         "batch_size": asdict(plan.batch_size),
         "pack_tokens": plan.pack_tokens,
+        "spec_augment": asdict(plan.spec_augment),
+        "media": {name: kind.version if (kind := find_media_kind(name)) else None for name in names},
         "order": [ORDER_VERSION, BLOCK_STEPS, WINDOW_SHARDS],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -110,34 +117,38 @@ class StepDataset(Dataset[StepBatch]):
         self,
         planner: Planner,
         decoder: SampleDecoder,
-        micro_batch_tokens: int,
+        plan: DataPlan,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self._planner = planner
         self._decoder = decoder
-        self._micro_batch_tokens = micro_batch_tokens
+        self._plan = plan
         self._rank = rank
         self._world_size = world_size
 
     def __getitem__(self, step: int) -> StepBatch:
         plan = self._planner.plan(step)
-        shares = micro_batches_of(plan.items, self._micro_batch_tokens, self._world_size)
+        shares = micro_batches_of(plan.items, self._plan.micro_batch_tokens, self._world_size)
         share = shares[self._rank :: self._world_size]
         skipped = self._reported_holes(plan) if self._rank == 0 else []
         num_drawn = len(skipped) + sum(len(rows) for rows in share)
-        batches = [self._decode(plan.items, rows, skipped) for rows in share]
+        batches = [self._decode(plan, rows, skipped) for rows in share]
         return StepBatch(step, [batch for batch in batches if batch is not None], skipped, num_drawn)
 
-    def _decode(self, items: StepItems, rows: Sequence[int], skipped: list[SkippedSample]) -> Batch | None:
+    def _decode(self, plan: StepPlan, rows: Sequence[int], skipped: list[SkippedSample]) -> Batch | None:
         """The micro-batch of some items, bad samples appended to `skipped`; None when all are bad."""
-        decoded = []
+        items, decoded = plan.items, []
         for i in rows:
             place = (int(items.source[i]), int(items.shard[i]), int(items.row[i]))
             try:
-                decoded.append(self._decoder.decode(*place, int(items.start[i]), int(items.length[i])))
+                sample = self._decoder.decode(*place, int(items.start[i]), int(items.length[i]))
             except SampleError as error:
                 skipped.append(self._skipped(*place, error.cause, str(error)))
+                continue
+            if self._plan.spec_augment.is_on:
+                sample = sample.augmented(self._plan.spec_augment, self._plan.seed, plan.step, i)
+            decoded.append(sample)
         return collate(decoded) if decoded else None
 
     def _reported_holes(self, plan: StepPlan) -> list[SkippedSample]:
@@ -223,7 +234,7 @@ def build_loader(
         mixture.sources, mixture.manifest.weight_by, plan.batch_size, plan.limits, plan.pack_tokens, plan.seed
     )
     decoder = SampleDecoder(mixture, tokenizer, plan.limits, ShardSource(cache_dir))
-    dataset = StepDataset(planner, decoder, plan.micro_batch_tokens, rank, world_size)
+    dataset = StepDataset(planner, decoder, plan, rank, world_size)
     return StepLoader(
         _ErrorsAsItems(dataset),  # type: ignore[arg-type]
         batch_size=None,

@@ -42,6 +42,9 @@ class SpecAugment:
         return masked_FM
 
 
+NO_SPEC_AUGMENT = SpecAugment()
+
+
 def _drawn_span(length: int, widest: int, random: np.random.Generator) -> tuple[int, int]:
     """(start, stop) of a stretch of 0 to `widest` places, anywhere in `length`."""
     width = int(random.integers(widest + 1))

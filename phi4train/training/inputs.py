@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from phi4train.checkpoint.artifact import Artifact, name_inputs, open_artifact
@@ -15,6 +15,7 @@ from phi4train.data.loader import DataPlan, data_fingerprint
 from phi4train.data.manifest import load_manifest
 from phi4train.data.mixture import Mixture, open_mixture
 from phi4train.data.order import BatchSize
+from phi4train.data.spec_augment import SpecAugment
 from phi4train.data.tokenizer import Tokenizer, load_tokenizer
 from phi4train.errors import CheckpointError, ConfigError
 
@@ -26,7 +27,7 @@ class StageData:
     Args:
         mixture: the shards' indexes.
         tokenizer: turns text into ids.
-        limits: context, image size and the geometry of crops.
+        limits: context, and what a sample's media may measure.
         cache_dir: folder of cached remote shards.
     """
 
@@ -127,6 +128,7 @@ def data_plan(config: Config, data: StageData) -> DataPlan:
         pack_tokens=config.data.context_tokens,
         micro_batch_tokens=config.hardware.micro_batch_tokens,
         seed=config.seed,
+        spec_augment=SpecAugment(**asdict(config.data.spec_augment)),
     )
 
 
