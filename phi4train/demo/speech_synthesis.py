@@ -131,7 +131,6 @@ def _espeak(language: str, voice: Voice, collect: Callable[..., int]) -> Iterato
         for parameter, value in settings:
             library.espeak_SetParameter(parameter, value, 0)
         yield library, rate
-        library.espeak_Synchronize()
     finally:
         library.espeak_Terminate()
         _ctypes.dlclose(library._handle)
