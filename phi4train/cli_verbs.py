@@ -76,7 +76,13 @@ def _evaluate(words: Sequence[str]) -> None:
     parser = build_parser("evaluate", VERBS["evaluate"].summary, "stage=vision_sft scale=demo --show 8")
     add_overrides(parser)
     parser.add_argument("--artifact", type=Path, help="artifact folder (default: that of the stage's run)")
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="also print N answers")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--show", type=int, default=0, metavar="N", help="also print N answers")
+    what.add_argument(
+        "--regression",
+        action="store_true",
+        help="measure the held-out data of every earlier stage instead, and tell how far each metric moved",
+    )
     options = parser.parse_intermixed_args(words)
     from phi4train.config.load import load_config
 
@@ -84,6 +90,11 @@ def _evaluate(words: Sequence[str]) -> None:
 
     from rich.console import Console
 
+    if options.regression:
+        from phi4train.curriculum.regression import measure_regression
+
+        measure_regression(config, Console(), artifact=options.artifact)
+        return
     from phi4train.training.evaluation import evaluate_stage
 
     evaluate_stage(config, Console(), artifact=options.artifact, num_shown=options.show)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from phi4train.config.schema import Config, Resume
 from phi4train.curriculum.graph import order_stages
-from phi4train.curriculum.summary import summary_table
+from phi4train.curriculum.summary import print_regressions, summary_table
 from phi4train.training.inputs import open_inputs, run_path
 from phi4train.training.run_folder import RunFolder
 from phi4train.training.stage import train_stage
@@ -31,6 +31,7 @@ def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console
     console.print("curriculum: " + " → ".join(order))
     artifacts = [_bring_up_to_date(configs[stage], console) for stage in order]
     console.print(summary_table(artifacts))
+    print_regressions(artifacts, console)
     return artifacts
 
 

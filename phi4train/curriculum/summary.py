@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from phi4train.checkpoint.artifact import open_artifact
+from phi4train.curriculum.regression_report import load_regression, regression_parts
 from phi4train.evaluation import metric_keys as measured
 from phi4train.training import metric_keys as keys
 from phi4train.training.run_folder import RunFolder
@@ -52,6 +54,23 @@ def summary_table(artifacts: Sequence[Path]) -> Table:
             *(_shown(lineage.results.get(metric.key), metric.form) for metric in metrics),
         )
     return table
+
+
+def print_regressions(artifacts: Sequence[Path], console: Console) -> None:
+    """Prints how far earlier metrics moved, for the artifacts that were compared; else how to compare one."""
+    compared = False
+    lineages = [open_artifact(path, needed_by="the summary").lineage for path in artifacts]
+    for path, lineage in zip(artifacts, lineages, strict=True):
+        found = load_regression(path.parent)
+        if found is not None and found.identity == lineage.identity:
+            console.print(*regression_parts(found), sep="\n")
+            compared = True
+    youngest = lineages[-1]
+    if not compared and youngest.parents:
+        console.print(
+            f"`phi4train evaluate stage={youngest.stage} ... --regression` tells how far it moved what "
+            "earlier stages measured."
+        )
 
 
 def _shown(value: float | None, form: str) -> str:

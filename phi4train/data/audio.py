@@ -28,9 +28,11 @@ MAX_VALUES = 2**30
 
 _MAGIC = (b"RIFF", b"fLaC", b"OggS", b"ID3")  # MP3 without a tag starts with a frame's eleven set bits
 _FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
-_UNKNOWN_RIFF_BYTES = (0, 0xFFFFFFFF)  # what a writer to a pipe leaves
+_UNKNOWN_BYTES = 0xFFFFFFFF  # size of a chunk that was written to a pipe
+_MAX_CHUNKS = 1000
 _OGG_LAST_PAGE = 4
 _BLOCK_FRAMES = 2**20
+_FILTER_SAMPLES = 8  # torchaudio's filter reaches 6.06 samples of the lower rate to each side
 _SMALL_KERNEL_HZ = 25  # multiples of it share at least this factor with 16,000
 
 
@@ -100,17 +102,30 @@ def resampled_length(frames: int, sample_rate: int) -> int:
 
 
 def resample(samples: Tensor, sample_rate: int) -> Tensor:
-    """Float32 samples at 16 kHz, exactly `resampled_length` of them."""
+    """Float32 samples at 16 kHz, exactly `resampled_length` of them.
+
+    Works in blocks that overlap by the filter's width: torchaudio would copy the whole clip twice.
+    """
     rate = _used_rate(sample_rate)
     if rate == SAMPLE_RATE_HZ:
         return samples
     from torchaudio.functional import resample as sinc_resample  # type: ignore[import-untyped]
 
-    # torchaudio computes its output's length in float32, wrong beyond 2^24 samples: 10 ms of the zeros
-    # that it pads with anyway make it long enough to be cut
-    padded = torch.nn.functional.pad(samples, (0, rate // 100))
-    resampled: Tensor = sinc_resample(padded, rate, SAMPLE_RATE_HZ)
-    return resampled[: resampled_length(len(samples), sample_rate)].clone()
+    common = math.gcd(rate, SAMPLE_RATE_HZ)
+    step, new_step = rate // common, SAMPLE_RATE_HZ // common  # so many samples become so many
+    margin = -(-_FILTER_SAMPLES * max(step, new_step) // new_step // step) * step
+    block = -(-_BLOCK_FRAMES // step) * step
+    resampled = torch.empty(resampled_length(len(samples), sample_rate))
+    for start in range(0, len(samples), block):
+        left = min(start, margin)
+        piece = samples[start - left : start + block + margin]
+        # as torchaudio's own padding, but longer: it rounds the length of its output to float32
+        piece = torch.nn.functional.pad(piece, (0, margin + step))
+        first = start // step * new_step
+        target = resampled[first : first + block // step * new_step]
+        skipped = left // step * new_step
+        target.copy_(sinc_resample(piece, step, new_step)[skipped : skipped + len(target)])
+    return resampled
 
 
 def _used_rate(sample_rate: int) -> int:
@@ -143,14 +158,28 @@ def _open(content: bytes) -> "soundfile.SoundFile":
 
 def _require_all_bytes(content: bytes) -> None:
     """Refuses a WAV or Ogg file whose end is missing: libsndfile takes it for a shorter clip."""
-    if content.startswith(b"RIFF") and len(content) >= 8:
-        (promised,) = struct.unpack_from("<I", content, 4)
-        if promised not in _UNKNOWN_RIFF_BYTES and promised + 8 > len(content):
-            raise _truncated(f"{len(content)} of {promised + 8} bytes")
     if content.startswith(b"OggS"):
         last_page = content.rfind(b"OggS")
-        if not content[last_page + 5 : last_page + 6] or not content[last_page + 5] & _OGG_LAST_PAGE:
+        flags = content[last_page + 5 : last_page + 6]
+        if not flags or not flags[0] & _OGG_LAST_PAGE:
             raise _truncated("no last page")
+    if content.startswith(b"RIFF"):
+        end = _end_of_wav_data(content)
+        if end > len(content) + 1:  # a missing byte of padding is no loss
+            raise _truncated(f"{len(content)} of {end} bytes")
+
+
+def _end_of_wav_data(content: bytes) -> int:
+    """Where the samples of a WAV file should end; 0 when its chunks do not say."""
+    position = 12
+    for _ in range(_MAX_CHUNKS):
+        if position + 8 > len(content):
+            break
+        name, size = struct.unpack_from("<4sI", content, position)
+        if name == b"data":
+            return 0 if size == _UNKNOWN_BYTES else position + 8 + size
+        position += 8 + size + size % 2
+    return 0
 
 
 def _read_block(file: "soundfile.SoundFile") -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -111,12 +111,9 @@ def evaluate_stage(
             f"evaluating needs held-out data: the recipe of `{config.stage}` names none; "
             "add evaluation.manifest=<name>."
         )
-    device = prepare_torch(config.hardware, config.seed)
-    opened = _open_own(config, artifact)
-    model, _ = assemble_model(config.model, {opened.lineage.stage: opened}, routing=config.data.routing.value)
+    trained = open_trained(config, artifact)
+    opened, model = trained.artifact, trained.model
     held_out = HeldOut(config, model.encoders)
-    cast_weights(model, config.hardware.precision)
-    model.to(device)
     console.print(f"{opened.path} ({opened.lineage.identity[:12]}) on {config.evaluation.manifest}")
     report = held_out.measure(model, with_baselines=True)
     console.print(report_tables(report))
@@ -126,6 +123,46 @@ def evaluate_stage(
         held_out.show(model, console, num_shown)
     console.print(f"written to {target}")
     return target
+
+
+@dataclass(frozen=True)
+class TrainedStage:
+    """A finished stage's model, with the weights of its artifact and its ancestors, ready to be measured."""
+
+    artifact: Artifact
+    model: Phi4Model
+
+    def measure(self, config: Config) -> EvaluationReport:
+        """The report on all held-out data that `config` names, under its limits.
+
+        Raises:
+            ManifestError: the mixture, a shard or an index is missing.
+            ConfigError: it holds media that the model cannot encode.
+        """
+        return HeldOut(config, self.model.encoders).measure(self.model)
+
+
+def open_trained(config: Config, artifact: Path | None = None) -> TrainedStage:
+    """The model of a finished stage, on the recipe's device and in its precision.
+
+    Args:
+        artifact: whose weights; None: those of the stage's own run.
+
+    Raises:
+        CheckpointError: there is no such artifact (says which command makes it), or another stage made it.
+    """
+    device = prepare_torch(config.hardware, config.seed)
+    opened = _open_own(config, artifact)
+    model, _ = assemble_model(config.model, {opened.lineage.stage: opened}, routing=config.data.routing.value)
+    cast_weights(model, config.hardware.precision)
+    model.to(device)
+    return TrainedStage(opened, model)
+
+
+def evaluate_command(config: Config, stage: str, *words: str) -> str:
+    """The command that evaluates a finished stage of this run, to be pasted in a shell."""
+    command = train_command(config, stage).replace("-m phi4train", "-m phi4train evaluate", 1)
+    return " ".join([command, *words])
 
 
 def _open_own(config: Config, artifact: Path | None) -> Artifact:

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 import torch
 from small_shards import GEOMETRY, ask, clip
+from torchaudio.functional import resample as sinc_resample
 
 from phi4train.data import audio
 from phi4train.data.audio import audio_header, decode_audio, resample, resampled_length
@@ -73,6 +75,16 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = decode_audio(content)
     monkeypatch.setattr(audio, "_BLOCK_FRAMES", 700)
     assert torch.equal(decode_audio(content), whole)
+
+
+@pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 384_000])
+def test_resampling_in_blocks_is_resampling(rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = torch.randn(10_007, generator=torch.Generator().manual_seed(rate))
+    whole = sinc_resample(samples, rate, 16_000)
+    monkeypatch.setattr(audio, "_BLOCK_FRAMES", 1_000)
+    found = resample(samples, rate)
+    assert len(found) == resampled_length(10_007, rate)
+    torch.testing.assert_close(found[: len(whole)], whole, rtol=0, atol=1e-6)
 
 
 def test_a_tone_keeps_its_frequency() -> None:
@@ -151,8 +163,16 @@ def test_many_channels_of_a_long_file_are_refused_from_the_header(monkeypatch: p
 
 
 def test_a_wav_from_a_pipe_has_no_length_and_is_used() -> None:
-    content = clip(8_000)
-    assert cause_of(content[:4] + b"\xff\xff\xff\xff" + content[8:]) == ""
+    content, unknown = clip(8_000), b"\xff\xff\xff\xff"
+    data = content.index(b"data") + 4
+    assert cause_of(content[:4] + unknown + content[8:data] + unknown + content[data + 4 :]) == ""
+
+
+def test_a_wav_of_a_billion_chunks_is_left_quickly() -> None:
+    content = b"RIFF\xff\xff\xff\xffWAVE" + bytes(8) * 10_000_000
+    began = time.process_time()
+    assert cause_of(content) == "broken_audio"
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("seconds", [0.4999, 0.5])

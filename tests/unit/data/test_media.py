@@ -121,8 +121,12 @@ def test_a_batch_of_all_modes_packs_and_its_slots_align(
     tmp_path: Path, open_all: Callable[..., Mixture], tokenizer: Tokenizer
 ) -> None:
     write_all_modes(tmp_path)
-    modes = set()
-    for batch in batches(tmp_path, open_all("mixed"), tokenizer):
+    modes, mixture = set(), open_all("mixed")
+    index = mixture.shards[0][0]
+    assert [index.summary.modes[mode] for mode in index.samples["mode"][:5]] == [
+        *("vision", "speech", "vision_speech", "vision_speech", "text")
+    ]
+    for batch in batches(tmp_path, mixture, tokenizer):
         assert sum(batch.sample_lengths) == len(batch.input_ids_T)
         assert list(batch.modes) == sorted(batch.modes), "equal modes are adjacent"
         modes |= set(batch.modes)

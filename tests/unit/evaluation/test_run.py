@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,16 @@ from phi4train.evaluation.report import save_report
 from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, fit_baselines
 from phi4train.evaluation.show import show_answers
 from phi4train.evaluation.table import report_tables
-from phi4train.model.components import build_model
+from phi4train.model.components import build_model, load_state, state_of
 from phi4train.model.phi4 import Phi4Model
 from phi4train.model.shapes import LanguageModelShape, LoraShape, ModelShape, RopeShape, VisionShape
 
 NUM_QUESTIONS = 6
+SHAPE = ModelShape(
+    LanguageModelShape(320, 32, 48, 1, 4, 2, rope=RopeShape(short_factor=[1.0] * 3, long_factor=[1.0] * 3)),
+    VisionShape(16, 24, 2, 2, crop_size=24, patch_size=6),
+    lora={"vision": LoraShape(2, 4, dropout=0.5)},
+)
 
 
 def png(size: tuple[int, int], shade: int) -> bytes:
@@ -69,14 +75,8 @@ def data(tmp_path: Path) -> EvaluationData:
 
 @pytest.fixture
 def model() -> Phi4Model:
-    rope = RopeShape(short_factor=[1.0] * 3, long_factor=[1.0] * 3)
-    shape = ModelShape(
-        LanguageModelShape(320, 32, 48, 1, 4, 2, rope=rope),
-        VisionShape(16, 24, 2, 2, crop_size=24, patch_size=6),
-        {"vision": LoraShape(2, 4, dropout=0.5)},
-    )
     built = build_model(
-        shape, ("language_model", "vision_encoder", "vision_projector", "lora.vision"), seed=0
+        SHAPE, ("language_model", "vision_encoder", "vision_projector", "lora.vision"), seed=0
     )
     built.train()
     built.encoders.eval()
@@ -157,13 +157,40 @@ def test_transcripts_and_translations_are_judged_by_their_own_metrics(
 
 
 def test_batch_size_changes_no_result(model: Phi4Model, data: EvaluationData) -> None:
-    from dataclasses import replace
-
     whole = evaluate(model, data, max_new_tokens=4)
     single = evaluate(model, replace(data, max_batch_tokens=1), max_new_tokens=4)
     assert whole.accuracies == single.accuracies
     for one, other in zip(whole.perplexities, single.perplexities, strict=True):
         assert one.loss() == pytest.approx(other.loss(), rel=1e-5)
+
+
+def test_text_alone_is_measured_the_same_to_the_last_bit_beside_encoders_and_adapters(
+    model: Phi4Model, data: EvaluationData, tmp_path: Path
+) -> None:
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.5)
+    alone = build_model(SHAPE, ("language_model",), seed=1)
+    load_state(alone, "language_model", state_of(model, "language_model"))
+    with ShardWriter(tmp_path / "texts") as writer:
+        for n in range(5):
+            turns = [
+                {"role": "user", "content": f"How dark is {n}?"},
+                {"role": "assistant", "content": f"{n}"},
+            ]
+            writer.write(f"talk{n}", {"messages": turns, "task": "talk", "answers": [f"{n}"]})
+            writer.write(f"text{n}", {"text": f"A running text, number {n}.", "task": "text"})
+    (tmp_path / "texts.yaml").write_text(
+        "name: texts\ndescription: no media\nsources:\n"
+        "  - {name: texts, shards: ['texts-*.tar'], weight: 1, licence: CC0-1.0}\n"
+    )
+    manifest = load_manifest(str(tmp_path / "texts.yaml"), [])
+    index_manifest(manifest, tmp_path, tmp_path, data.tokenizer)
+    texts = replace(data, mixture=open_mixture(manifest, tmp_path, tmp_path, data.tokenizer))
+    before, after = (evaluate(one, texts, max_new_tokens=3) for one in (alone, model))
+    assert before.accuracies
+    assert before == after
 
 
 def test_a_mixture_of_texts_alone_is_not_prompted(

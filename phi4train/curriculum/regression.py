@@ -1,0 +1,163 @@
+"""By how much a stage moved what the stages before it had measured.
+
+Each ancestor's held-out data is measured once more with the stage's model, within the ancestor's own limits,
+and set beside the ancestor's evaluation.json. What is frozen must not move: text alone, after stages that
+only train encoders, projectors and adapters.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from phi4train.checkpoint.artifact import Artifact
+from phi4train.config.convert import read_config
+from phi4train.config.schema import Config
+from phi4train.curriculum.regression_report import (
+    AncestorChanges,
+    MetricChange,
+    Regression,
+    regression_parts,
+    save_regression,
+)
+from phi4train.errors import CheckpointError, ConfigError, ManifestError
+from phi4train.evaluation.metric_keys import LOSS, is_model_metric
+from phi4train.evaluation.report import EvaluationReport
+from phi4train.training.evaluation import TrainedStage, evaluate_command, open_trained
+from phi4train.training.run_folder import RunFolder
+
+_DECIDING_SECTIONS = ("stage", "tokenizer", "data", "evaluation", "hardware")
+"""Parts of an ancestor's configuration that decide what it is measured on."""
+
+
+def measure_regression(config: Config, console: Console, artifact: Path | None = None) -> Path:
+    """Compares a finished stage with its ancestors; prints the table and writes `regression.json`.
+
+    An ancestor that cannot be compared has a line that says why.
+
+    Args:
+        config: the stage's recipe.
+        artifact: whose weights; None: those of the stage's own run.
+
+    Returns:
+        The file beside the artifact.
+
+    Raises:
+        CheckpointError: there is no such artifact, or another stage made it.
+    """
+    stage = open_trained(config, artifact)
+    found = tuple(_compared(stage, config, ancestor) for ancestor in ancestors_of(stage.artifact))
+    regression = Regression(config.stage, stage.artifact.lineage.identity, found)
+    console.print(*regression_parts(regression), sep="\n")
+    target = save_regression(regression, stage.artifact.path.parent)
+    console.print(f"written to {target}")
+    return target
+
+
+@dataclass(frozen=True)
+class MissingAncestor:
+    """An ancestor whose artifact is gone: nothing is known of it or of those before it."""
+
+    stage: str
+    reason: str
+
+
+def ancestors_of(artifact: Artifact) -> Iterator[Artifact | MissingAncestor]:
+    """Every ancestor once, parents before their children."""
+    yield from _walk(artifact, set())
+
+
+def _walk(artifact: Artifact, seen: set[str]) -> Iterator[Artifact | MissingAncestor]:
+    for stage, identity in artifact.lineage.parents.items():
+        if identity in seen:
+            continue
+        seen.add(identity)
+        try:
+            parent = artifact.parent(stage)
+        except CheckpointError as error:
+            yield MissingAncestor(stage, str(error))
+            continue
+        yield from _walk(parent, seen)
+        yield parent
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """What an ancestor measured.
+
+    Args:
+        config: of its run.
+        report: its evaluation.json.
+    """
+
+    config: Config
+    report: Mapping[str, Any]
+
+
+class _NotComparable(Exception):
+    """An ancestor cannot be compared; says why."""
+
+
+def _compared(stage: TrainedStage, config: Config, ancestor: Artifact | MissingAncestor) -> AncestorChanges:
+    if isinstance(ancestor, MissingAncestor):
+        return AncestorChanges(ancestor.stage, None, (), (f"its artifact is missing: {ancestor.reason}",))
+    name, manifest = ancestor.lineage.stage, None
+    try:
+        before = _read_baseline(ancestor, config)
+        manifest = before.config.evaluation.manifest
+        report = stage.measure(_as_measured_then(before.config, config))
+    except (_NotComparable, CheckpointError, ConfigError, ManifestError) as error:
+        return AncestorChanges(name, manifest, (), (f"skipped: {error}",))
+    changes = tuple(_changes(before.report["metrics"], report.metrics()))
+    return AncestorChanges(name, manifest, changes, tuple(_caveats(before, report, config)))
+
+
+def _read_baseline(ancestor: Artifact, config: Config) -> _Baseline:
+    folder = RunFolder(ancestor.path.parent)
+    recorded = folder.read_config()
+    if recorded is None:
+        raise _NotComparable(f"{folder.config} is missing, which says what it was measured on.")
+    own, unread = read_config(recorded)
+    problems = [problem for key, problem in unread.items() if key.split(".")[0] in _DECIDING_SECTIONS]
+    if problems:
+        raise _NotComparable(f"{folder.config} is of another version: {' '.join(problems)}")
+    if own.evaluation.manifest is None:
+        raise _NotComparable("its recipe names no held-out data.")
+    path = folder.path / "evaluation.json"
+    again = f"`{evaluate_command(config, own.stage)}` writes it."
+    if not path.is_file():
+        raise _NotComparable(f"it has no {path.name}; {again}")
+    report = json.loads(path.read_text())
+    if "metrics" not in report:
+        raise _NotComparable(f"its {path.name} is of an earlier version, without metrics; {again}")
+    return _Baseline(own, report)
+
+
+def _as_measured_then(own: Config, config: Config) -> Config:
+    """The ancestor's data, limits and batch size, on the stage's model, paths and machine.
+
+    The size of batches is the ancestor's, so that not even the order of additions differs.
+    """
+    hardware = replace(config.hardware, micro_batch_tokens=own.hardware.micro_batch_tokens)
+    return replace(own, model=config.model, run=config.run, hardware=hardware)
+
+
+def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[MetricChange]:
+    """Every metric of the model that both have; the loss says no more than the perplexity."""
+    for key, value in before.items():
+        if is_model_metric(key) and key != LOSS and key in after:
+            yield MetricChange(key, value, after[key])
+
+
+def _caveats(before: _Baseline, report: EvaluationReport, config: Config) -> Iterator[str]:
+    """Why numbers may differ although the model does not."""
+    then, now = before.config.hardware.precision, config.hardware.precision
+    if then is not now:
+        yield f"measured in {then.name} then, in {now.name} now."
+    num_then = sum(result["num_targets"] for result in before.report["perplexity"][-1:])
+    num_now = sum(result.num_targets for result in report.perplexities[-1:])
+    if num_then != num_now:
+        yield f"measured on {num_then:,} targets then, on {num_now:,} now: the data or a limit has changed."

@@ -1,0 +1,168 @@
+"""How far earlier metrics moved: values, file and table."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from phi4train.data.shards import write_atomically
+from phi4train.evaluation import metric_keys as keys
+
+FILE_NAME = "regression.json"
+FORMAT = 1
+
+_STYLES = {"better": "green", "worse": "red", "same": "dim"}
+_IN_PERCENT = (keys.ACCURACY, keys.WER, keys.CER, keys.MEAN_ERROR_RATE)
+
+
+@dataclass(frozen=True)
+class MetricChange:
+    """One metric after the stage that first measured it, and after a later one."""
+
+    metric: str
+    before: float
+    after: float
+
+    @property
+    def change(self) -> float:
+        """After minus before; 0 also where both are infinite."""
+        return 0.0 if self.after == self.before else self.after - self.before
+
+    @property
+    def verdict(self) -> str:
+        """`same` (to the last bit), `better` or `worse`; a value that is no number is worse."""
+        if self.after == self.before:
+            return "same"
+        is_lower = self.after < self.before
+        is_higher = self.after > self.before
+        return "better" if (is_lower if keys.is_lower_better(self.metric) else is_higher) else "worse"
+
+
+@dataclass(frozen=True)
+class AncestorChanges:
+    """What became of the metrics of one ancestor.
+
+    Args:
+        manifest: held-out data; None where it is not known.
+        changes: empty where nothing could be compared.
+        notes: why nothing could, or what to mind.
+    """
+
+    stage: str
+    manifest: str | None
+    changes: tuple[MetricChange, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A stage beside all its ancestors.
+
+    Args:
+        identity: of the stage's artifact.
+        ancestors: parents before their children.
+    """
+
+    stage: str
+    identity: str
+    ancestors: tuple[AncestorChanges, ...]
+
+
+def save_regression(regression: Regression, run: Path) -> Path:
+    """Writes the file into a run folder, atomically, and returns its path."""
+    path = run / FILE_NAME
+    write_atomically(path, json.dumps(_as_dict(regression), indent=2, ensure_ascii=False).encode())
+    return path
+
+
+def load_regression(run: Path) -> Regression | None:
+    """What a run folder holds; None without a file of this version."""
+    path = run / FILE_NAME
+    document = json.loads(path.read_text()) if path.is_file() else {}
+    return _from_dict(document) if document.get("format") == FORMAT else None
+
+
+def regression_parts(regression: Regression) -> list[Table | str]:
+    """A table with a section an ancestor, and a line for each note."""
+    table = Table(title=f"Earlier metrics after {regression.stage}", title_justify="left")
+    for column in ("stage", "metric"):
+        table.add_column(column)
+    for column in ("after that stage", f"after {regression.stage}", "change"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for ancestor in regression.ancestors:
+        for position, change in enumerate(ancestor.changes):
+            style = "bold" if keys.overall_name(change.metric) == change.metric else ""
+            table.add_row(ancestor.stage if position == 0 else "", *_cells(change), style=style)
+        table.add_section()
+    notes = [
+        escape(f"{ancestor.stage}: {note}") for ancestor in regression.ancestors for note in ancestor.notes
+    ]
+    if not regression.ancestors:
+        return [f"{regression.stage} starts from no other stage: there is nothing to compare."]
+    return [table, *notes] if any(ancestor.changes for ancestor in regression.ancestors) else list(notes)
+
+
+def _cells(change: MetricChange) -> tuple[str, ...]:
+    verdict = change.verdict
+    values = (_shown(change.metric, change.before), _shown(change.metric, change.after))
+    moved = "0" if verdict == "same" else _shown_change(change)
+    style = _STYLES[verdict]
+    return change.metric.removeprefix("eval/"), *values, moved, f"[{style}]{verdict}[/]"
+
+
+def _shown(metric: str, value: float) -> str:
+    name = keys.overall_name(metric)
+    if name in _IN_PERCENT:
+        return f"{100 * value:.1f} %"
+    return f"{value:.1f}" if name == keys.BLEU else f"{value:.3f}"
+
+
+def _shown_change(change: MetricChange) -> str:
+    """Signed; in percentage points for fractions. Too small for the table's digits: in powers of ten."""
+    name = keys.overall_name(change.metric)
+    value = 100 * change.change if name in _IN_PERCENT else change.change
+    digits = 3 if name == keys.PERPLEXITY else 1
+    return f"{value:+.{digits}f}" if abs(value) >= 0.5 * 10**-digits else f"{value:+.0e}"
+
+
+def _as_dict(regression: Regression) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "stage": regression.stage,
+        "artifact": regression.identity,
+        "ancestors": [
+            {
+                "stage": ancestor.stage,
+                "manifest": ancestor.manifest,
+                "changes": [
+                    {**vars(change), "change": change.change, "verdict": change.verdict}
+                    for change in ancestor.changes
+                ],
+                "notes": list(ancestor.notes),
+            }
+            for ancestor in regression.ancestors
+        ],
+    }
+
+
+def _from_dict(document: Mapping[str, Any]) -> Regression:
+    return Regression(
+        document["stage"],
+        document["artifact"],
+        tuple(
+            AncestorChanges(
+                ancestor["stage"],
+                ancestor["manifest"],
+                tuple(
+                    MetricChange(one["metric"], one["before"], one["after"]) for one in ancestor["changes"]
+                ),
+                tuple(ancestor["notes"]),
+            )
+            for ancestor in document["ancestors"]
+        ),
+    )

@@ -1,0 +1,339 @@
+"""A later stage beside what its ancestors measured."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from phi4train.checkpoint.artifact import Artifact, save_artifact
+from phi4train.cli import main
+from phi4train.config.convert import config_to_dict
+from phi4train.config.load import load_config
+from phi4train.config.schema import Config, Precision
+from phi4train.curriculum import regression
+from phi4train.curriculum.regression import MissingAncestor, ancestors_of, measure_regression
+from phi4train.curriculum.regression_report import (
+    AncestorChanges,
+    MetricChange,
+    Regression,
+    load_regression,
+    save_regression,
+)
+from phi4train.curriculum.summary import print_regressions
+from phi4train.errors import ConfigError
+from phi4train.evaluation.perplexity import Perplexity
+from phi4train.evaluation.report import EvaluationReport, save_report
+from phi4train.training.run_folder import RunFolder
+
+METRICS = {"eval/perplexity": 8.0, "eval/perplexity/text": 8.0, "eval/wer": 0.5, "eval/accuracy": 0.25}
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_config(["stage=vision_sft", "scale=demo"])
+
+
+def own_config(config: Config, stage: str) -> Config:
+    """Of an ancestor: with limits and batches that no other stage has."""
+    return replace(
+        config,
+        stage=stage,
+        data=replace(config.data, max_crops=len(stage), context_tokens=32 * len(stage)),
+        evaluation=replace(config.evaluation, manifest=f"{stage}_eval", max_new_tokens=len(stage)),
+        hardware=replace(config.hardware, micro_batch_tokens=64 * len(stage)),
+    )
+
+
+@dataclass
+class Curriculum:
+    """Run folders on disk whose models are made up.
+
+    Args:
+        after: what the youngest stage measures now, by manifest; an error is raised.
+        asked: the configurations it was measured with, by manifest.
+    """
+
+    root: Path
+    config: Config
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    after: dict[str, EvaluationReport | Exception] = field(default_factory=dict)
+    asked: dict[str, Config] = field(default_factory=dict)
+
+    def train(self, stage: str, *parents: str) -> Artifact:
+        run = RunFolder(self.root / stage / "demo")
+        run.write_config(config_to_dict(own_config(self.config, stage)))
+        metrics = {**METRICS, "eval/loss": 2.0, "eval/perplexity_bigram": 9.0, "eval/skipped_samples": 0.0}
+        document = {"metrics": metrics, "perplexity": [{"task": "all", "num_targets": 10}]}
+        (run.path / "evaluation.json").write_text(json.dumps(document))
+        self.after[f"{stage}_eval"] = reported(METRICS)
+        self.artifacts[stage] = save_artifact(
+            run.artifact,
+            {stage: {"w": torch.ones(1)}},
+            stage=stage,
+            parents={name: self.artifacts[name] for name in parents},
+            recipe={},
+            data_fingerprint="d",
+            code={},
+            results={},
+        )
+        return self.artifacts[stage]
+
+    def compare(self, stage: str, config: Config | None = None) -> tuple[dict[str, AncestorChanges], str]:
+        """What was saved, by ancestor, and what was printed."""
+        console = Console(record=True, width=250, file=io.StringIO())
+        target = measure_regression(config or replace(self.config, stage=stage), console)
+        found = load_regression(target.parent)
+        assert target == self.artifacts[stage].path.parent / "regression.json"
+        assert found is not None and found.identity == self.artifacts[stage].lineage.identity
+        return {ancestor.stage: ancestor for ancestor in found.ancestors}, console.export_text()
+
+
+@dataclass
+class FakeStage:
+    """Stands in for a trained stage: measures what the curriculum says."""
+
+    artifact: Artifact
+    curriculum: Curriculum
+
+    def measure(self, config: Config) -> EvaluationReport:
+        manifest = config.evaluation.manifest
+        assert manifest is not None
+        self.curriculum.asked[manifest] = config
+        found = self.curriculum.after[manifest]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+@dataclass(frozen=True)
+class FakeReport(EvaluationReport):
+    """Has the metrics that it is given."""
+
+    given: tuple[tuple[str, float], ...] = ()
+
+    def metrics(self) -> dict[str, float]:
+        return dict(self.given)
+
+
+def reported(metrics: Mapping[str, float], num_targets: int = 10) -> FakeReport:
+    overall = Perplexity("all", num_targets, {"model": 1.0})
+    return FakeReport((overall,), (), (), (), (), tuple(metrics.items()))
+
+
+@pytest.fixture
+def curriculum(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> Curriculum:
+    """lm, sft, and two branches that meet again."""
+    made = Curriculum(tmp_path, replace(config, run=replace(config.run, root=str(tmp_path))))
+    for stage, parents in {"lm": (), "sft": ("lm",), "vision": ("sft",), "audio": ("sft",)}.items():
+        made.train(stage, *parents)
+    made.train("joint", "vision", "audio")
+    monkeypatch.setattr(
+        regression, "open_trained", lambda config, _: FakeStage(made.artifacts[config.stage], made)
+    )
+    return made
+
+
+def test_every_ancestor_is_met_once_and_after_its_parents(curriculum: Curriculum) -> None:
+    found = list(ancestors_of(curriculum.artifacts["joint"]))
+    assert all(isinstance(ancestor, Artifact) for ancestor in found)
+    stages = [one.lineage.stage for one in found if isinstance(one, Artifact)]
+    assert stages == ["lm", "sft", "audio", "vision"]
+
+
+def test_an_ancestor_that_is_gone_is_listed_and_the_others_compared(curriculum: Curriculum) -> None:
+    shutil.rmtree(curriculum.artifacts["audio"].path)
+    gone = [one for one in ancestors_of(curriculum.artifacts["joint"]) if isinstance(one, MissingAncestor)]
+    assert [one.stage for one in gone] == ["audio"]
+    found, printed = curriculum.compare("joint")
+    assert found["audio"].changes == ()
+    assert "audio: its artifact is missing: " in printed
+    assert all(found[stage].changes for stage in ("lm", "sft", "vision"))
+
+
+def test_an_ancestors_data_is_measured_within_its_own_limits(curriculum: Curriculum) -> None:
+    curriculum.compare("joint")
+    assert list(curriculum.asked) == ["lm_eval", "sft_eval", "audio_eval", "vision_eval"]
+    asked, own = curriculum.asked["vision_eval"], own_config(curriculum.config, "vision")
+    assert (asked.data, asked.evaluation) == (own.data, own.evaluation)
+    assert asked.hardware.micro_batch_tokens == own.hardware.micro_batch_tokens
+    assert (asked.model, asked.run) == (curriculum.config.model, curriculum.config.run)
+
+
+def test_the_machine_is_the_later_stages_and_another_precision_is_told(curriculum: Curriculum) -> None:
+    hardware = replace(curriculum.config.hardware, precision=Precision.bf16_true, num_threads=7)
+    found, printed = curriculum.compare("sft", replace(curriculum.config, stage="sft", hardware=hardware))
+    assert curriculum.asked["lm_eval"].hardware.num_threads == 7
+    assert "lm: measured in fp32 then, in bf16_true now." in printed
+    assert found["lm"].changes
+
+
+def test_what_did_not_move_is_the_same_and_what_did_has_its_direction(curriculum: Curriculum) -> None:
+    moved = {**METRICS, "eval/perplexity/text": 9.5, "eval/wer": 0.375, "eval/accuracy": 0.125}
+    curriculum.after["lm_eval"] = reported(moved)
+    found, printed = curriculum.compare("sft")
+    assert found["lm"].manifest == "lm_eval"
+    assert {one.metric: (one.change, one.verdict) for one in found["lm"].changes} == {
+        "eval/perplexity": (0.0, "same"),
+        "eval/perplexity/text": (1.5, "worse"),
+        "eval/wer": (-0.125, "better"),
+        "eval/accuracy": (-0.125, "worse"),
+    }
+    rows = [line.replace("│", " ").split() for line in printed.splitlines() if line.startswith("│")]
+    assert rows == [
+        ["lm", "perplexity", "8.000", "8.000", "0", "same"],
+        ["perplexity/text", "8.000", "9.500", "+1.500", "worse"],
+        ["wer", "50.0", "%", "37.5", "%", "-12.5", "better"],
+        ["accuracy", "25.0", "%", "12.5", "%", "-12.5", "worse"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "change", "verdict"),
+    [
+        ("eval/bleu/ast/de", 20.0, 21.0, 1.0, "better"),
+        ("eval/cer", 0.5, 0.25, -0.25, "better"),
+        ("eval/error_rate/asr", 0.25, 0.5, 0.25, "worse"),
+        ("eval/perplexity", 2.0, 2.0 + 1e-12, pytest.approx(1e-12, rel=1e-3), "worse"),
+        ("eval/perplexity", float("inf"), float("inf"), 0.0, "same"),
+        ("eval/perplexity", 2.0, float("inf"), float("inf"), "worse"),
+        ("eval/perplexity", 2.0, float("nan"), pytest.approx(float("nan"), nan_ok=True), "worse"),
+        ("eval/accuracy", 0.5, float("nan"), pytest.approx(float("nan"), nan_ok=True), "worse"),
+    ],
+)
+def test_better_is_what_the_metric_calls_better(
+    metric: str, before: float, after: float, change: float, verdict: str
+) -> None:
+    moved = MetricChange(metric, before, after)
+    assert (moved.change, moved.verdict) == (change, verdict)
+
+
+def test_a_change_too_small_for_the_table_is_not_shown_as_none(curriculum: Curriculum) -> None:
+    curriculum.after["lm_eval"] = reported({**METRICS, "eval/perplexity": 8.0 + 2e-9})
+    assert "+2e-09" in curriculum.compare("sft")[1]
+
+
+def without_report(run: RunFolder, _: Config) -> None:
+    (run.path / "evaluation.json").unlink()
+
+
+def with_an_old_report(run: RunFolder, _: Config) -> None:
+    (run.path / "evaluation.json").write_text('{"perplexity": []}')
+
+
+def without_config(run: RunFolder, _: Config) -> None:
+    run.config.unlink()
+
+
+def without_manifest(run: RunFolder, own: Config) -> None:
+    run.write_config(config_to_dict(replace(own, evaluation=replace(own.evaluation, manifest=None))))
+
+
+def with_an_unknown_limit(run: RunFolder, own: Config) -> None:
+    values = config_to_dict(own)
+    run.write_config({**values, "data": {**values["data"], "max_smells": 3}})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (without_report, "it has no evaluation.json; `python -m phi4train evaluate stage=lm scale=demo"),
+        (with_an_old_report, "its evaluation.json is of an earlier version, without metrics; `python -m"),
+        (without_config, "config.yaml is missing, which says what it was measured on."),
+        (without_manifest, "its recipe names no held-out data."),
+        (with_an_unknown_limit, "config.yaml is of another version: data.max_smells must be a key"),
+    ],
+)
+def test_an_ancestor_that_cannot_be_compared_says_why_and_holds_up_no_other(
+    spoil: Callable[[RunFolder, Config], None], reason: str, curriculum: Curriculum
+) -> None:
+    spoil(RunFolder(curriculum.root / "lm" / "demo"), own_config(curriculum.config, "lm"))
+    found, printed = curriculum.compare("vision")
+    assert "lm: skipped: " in printed
+    assert reason in printed
+    assert found["lm"].changes == ()
+    assert found["sft"].changes
+
+
+def test_a_key_of_another_version_that_decides_nothing_is_overlooked(curriculum: Curriculum) -> None:
+    run = RunFolder(curriculum.root / "lm" / "demo")
+    values = config_to_dict(own_config(curriculum.config, "lm"))
+    run.write_config({**values, "checkpoint": {**values["checkpoint"], "every_n_moons": 1}})
+    assert curriculum.compare("sft")[0]["lm"].changes
+
+
+def test_media_that_the_model_cannot_encode_are_skipped_with_a_line(curriculum: Curriculum) -> None:
+    curriculum.after["audio_eval"] = ConfigError("the model must have an encoder: [audio] is none.")
+    found, printed = curriculum.compare("joint")
+    assert "audio: skipped: the model must have an encoder: [audio] is none." in printed
+    assert (found["audio"].manifest, found["audio"].changes) == ("audio_eval", ())
+    assert found["vision"].changes
+
+
+def test_other_data_than_then_is_told(curriculum: Curriculum) -> None:
+    curriculum.after["lm_eval"] = reported(METRICS, num_targets=11)
+    printed = curriculum.compare("sft")[1]
+    assert "lm: measured on 10 targets then, on 11 now: the data or a limit has changed." in printed
+
+
+def test_a_first_stage_has_nothing_to_be_compared_with(curriculum: Curriculum) -> None:
+    found, printed = curriculum.compare("lm")
+    assert found == {}
+    assert "lm starts from no other stage: there is nothing to compare." in printed
+
+
+def test_a_report_that_is_saved_can_be_compared_with(tmp_path: Path) -> None:
+    save_report(reported(METRICS), tmp_path / "evaluation.json")
+    saved = json.loads((tmp_path / "evaluation.json").read_text())
+    assert saved["metrics"] == METRICS
+    assert saved["perplexity"][-1]["num_targets"] == 10
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_regression(Regression("sft", "1", ()), tmp_path)
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        save_regression(Regression("sft", "2", ()), tmp_path)
+    assert load_regression(tmp_path) == Regression("sft", "1", ())
+    assert [path.name for path in tmp_path.iterdir()] == ["regression.json"]
+
+
+def test_a_curriculum_ends_with_the_tables_of_its_artifacts(curriculum: Curriculum) -> None:
+    artifacts = [artifact.path for artifact in curriculum.artifacts.values()]
+
+    def printed() -> str:
+        console = Console(record=True, width=150, file=io.StringIO())
+        print_regressions(artifacts, console)
+        return console.export_text()
+
+    assert "`phi4train evaluate stage=joint ... --regression`" in printed()
+    curriculum.compare("vision")
+    assert "Earlier metrics after vision" in printed()
+    assert "--regression" not in printed()
+    run = curriculum.artifacts["vision"].path.parent
+    save_regression(Regression("vision", "of another artifact", ()), run)
+    assert "Earlier metrics" not in printed()
+
+
+def test_the_flag_asks_for_the_stages_own_artifact(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["stage=lm_sft", "scale=demo", f"run.root={tmp_path}", "--regression"]
+    assert main(["evaluate", *words]) == 2
+    assert "evaluating `lm_sft` needs its artifact" in capsys.readouterr().err
+
+
+def test_answers_are_not_shown_of_other_stages_data(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", "stage=lm_sft", "--regression", "--show", "3"])
+    assert caught.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err
