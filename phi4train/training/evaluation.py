@@ -159,10 +159,9 @@ def open_trained(config: Config, artifact: Path | None = None) -> TrainedStage:
     return TrainedStage(opened, model)
 
 
-def evaluate_command(config: Config, stage: str, *words: str) -> str:
+def evaluate_command(config: Config, stage: str) -> str:
     """The command that evaluates a finished stage of this run, to be pasted in a shell."""
-    command = train_command(config, stage).replace("-m phi4train", "-m phi4train evaluate", 1)
-    return " ".join([command, *words])
+    return train_command(config, stage).replace("-m phi4train", "-m phi4train evaluate", 1)
 
 
 def _open_own(config: Config, artifact: Path | None) -> Artifact:
