@@ -19,7 +19,7 @@ from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
 
 _CACHED_LONG_TOKENS = 16 * 2**20
-_MAX_GAP_BYTES = 2**18  # reading so many bytes for nothing is cheaper than another read
+_MAX_UNUSED_BYTES = 2**18  # reading so much for nothing is cheaper than more reads
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ class SampleDecoder:
         first = int(record["media_start"])
         media = index.media[first : first + int(record["media_count"])]
         sampling = (self._limits.video_fps, self._limits.max_frames)
-        media = media[shown_rows(media, np.zeros(len(media), dtype=np.int64), *sampling)]
+        if media["video"].any():
+            media = media[shown_rows(media, np.zeros(len(media), dtype=np.int64), *sampling)]
         spans = [(int(record["offset"]), int(record["size"])), *_spans(media)]
         parts = _read_spans(self._source, index.location, spans)
         sample = sample_videos(parse_sample(index.key(row), parts[0]), *sampling)
@@ -155,19 +156,12 @@ def _spans(media: Rows) -> list[tuple[int, int]]:
 
 
 def _read_spans(source: ShardSource, location: str, spans: list[tuple[int, int]]) -> list[bytes]:
-    """The bytes of each (offset, size), neighbours in one read."""
-    parts: dict[tuple[int, int], bytes] = {}
-    waiting = sorted(set(spans))
-    while waiting:
-        begin, end = waiting[0][0], sum(waiting[0])
-        taken = 1
-        while taken < len(waiting) and waiting[taken][0] <= end + _MAX_GAP_BYTES:
-            end = max(end, sum(waiting[taken]))
-            taken += 1
-        content = source.read(location, begin, end - begin)
-        parts |= {(at, size): content[at - begin : at - begin + size] for at, size in waiting[:taken]}
-        waiting = waiting[taken:]
-    return [parts[span] for span in spans]
+    """The bytes of each (offset, size), in one read unless much between them would be read for nothing."""
+    begin, end = min(offset for offset, _ in spans), max(offset + size for offset, size in spans)
+    if end - begin > sum(size for _, size in spans) + _MAX_UNUSED_BYTES:
+        return [source.read(location, offset, size) for offset, size in spans]
+    content = source.read(location, begin, end - begin)
+    return [content[offset - begin : offset - begin + size] for offset, size in spans]
 
 
 class _LongTexts:

@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from phi4train.data.media import find_media_kind, media_kinds, mode_of
@@ -115,7 +116,7 @@ class Sample:
             return "preference"
         return "messages" if self.messages else "text"
 
-    @property
+    @cached_property
     def media(self) -> tuple[MediaPart, ...]:
         """Media references in the order in which the prompt mentions them, frames of videos included."""
         return tuple(medium for turn in self.turns for part in turn.parts for medium in media_of(part))
@@ -125,7 +126,7 @@ class Sample:
         """The turns that may have media."""
         return self.preference.prompt if self.preference else self.messages
 
-    @property
+    @cached_property
     def mode(self) -> str:
         """The sample's mode, which decides its adapter. Raises SampleError: `no_mode`."""
         return mode_of(part.kind for part in self.media)
