@@ -47,6 +47,9 @@ class AudioHeader(NamedTuple):
 def audio_header(content: bytes) -> AudioHeader:
     """Frames, rate and channels of a WAV, FLAC, Ogg or MP3 file, whatever its extension; nothing is decoded.
 
+    An MP3 of variable bit rate without a Xing header only lets its length be guessed: it will most likely be
+    refused as truncated when it is decoded. Encode such files anew.
+
     Raises:
         SampleError: cause `broken_audio`, `truncated_audio`, `bad_channels`, `bad_sample_rate`, or
             `audio_too_long` beyond MAX_VALUES.

@@ -15,7 +15,7 @@ from torch import Tensor
 from phi4train.batch import AudioInputs, Batch, ImageInputs, move_tensors
 from phi4train.data.index import MappedArrays, index_folder, load_index
 from phi4train.data.lengths import Limits, measure
-from phi4train.data.loader import DataPlan, StepBatch, build_loader
+from phi4train.data.loader import DataPlan, StepBatch, build_loader, data_fingerprint
 from phi4train.data.media import (
     MediaSize,
     media_kind,
@@ -229,6 +229,27 @@ def test_the_order_of_registration_cannot_make_an_index_lie(
             "sensor",
             "sensor_speech",
         ]
+    finally:
+        unregister_media_kind("radar")
+
+
+def test_the_fingerprint_follows_the_versions_of_the_kinds_in_the_data(
+    tmp_path: Path, open_all: Callable[..., Mixture], sensor: SensorKind
+) -> None:
+    write_sensors(tmp_path)
+    mixture = open_all("sensors")
+    base = data_fingerprint(mixture, PLAN)
+    unregister_media_kind("sensor")
+    modes = {"sensor": ["sensor"], "sensor_speech": ["sensor", "audio"]}
+    register_media_kind(replace(sensor, version=2), modes)
+    assert data_fingerprint(mixture, PLAN) != base
+    unregister_media_kind("sensor")
+    register_media_kind(sensor, modes)
+    register_media_kind(
+        SensorKind(name="radar", extensions=("f33",), slot_token="<|endofprompt|>"), {"radar": ["radar"]}
+    )
+    try:
+        assert data_fingerprint(mixture, PLAN) == base
     finally:
         unregister_media_kind("radar")
 
