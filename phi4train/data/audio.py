@@ -18,7 +18,7 @@ from phi4train.data.audio_features import SAMPLE_RATE_HZ
 from phi4train.errors import SampleError
 
 if TYPE_CHECKING:
-    import soundfile  # type: ignore[import-untyped]
+    import soundfile
 
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 768_000
 """Sample rates beyond these are refused."""
@@ -112,7 +112,7 @@ def resample(samples: Tensor, sample_rate: int) -> Tensor:
     rate = _used_rate(sample_rate)
     if rate == SAMPLE_RATE_HZ:
         return samples
-    from torchaudio.functional import resample as sinc_resample  # type: ignore[import-untyped]
+    from torchaudio.functional import resample as sinc_resample
 
     common = math.gcd(rate, SAMPLE_RATE_HZ)
     step, new_step = rate // common, SAMPLE_RATE_HZ // common  # so many samples become so many
