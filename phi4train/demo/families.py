@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain
 from random import Random
 
 from phi4train.demo.arithmetic import exercise_dialogues, exercise_questions
 from phi4train.demo.docs_questions import docs_dialogues
-from phi4train.demo.handwriting import Handwriting, load_handwriting
+from phi4train.demo.handwriting import DigitImages, Handwriting, load_handwriting
 from phi4train.demo.lines import line_samples, line_texts
+from phi4train.demo.multi_image import multi_image_samples, video_samples, written_multi_image
 from phi4train.demo.panel_dialogues import (
     drawn_captions,
     drawn_dialogues,
@@ -20,9 +22,25 @@ from phi4train.demo.passages import python_passages, shakespeare_passages, text_
 from phi4train.demo.photos import photo_dialogues, photo_questions
 from phi4train.demo.samples import DemoSample, is_held_out
 from phi4train.demo.small_talk import small_talk
+from phi4train.demo.sounds import au_samples
+from phi4train.demo.speech import (
+    asr_questions,
+    asr_samples,
+    ast_questions,
+    ast_samples,
+    sqa_samples,
+    sqqa_samples,
+    ssum_samples,
+)
+from phi4train.demo.spoken_panels import spoken_panel_samples
+from phi4train.demo.written_speech import written_speech, written_speech_questions
 
 TEXT_HELD_OUT_FRACTION = 0.03
 """Share of passages and of questions about Python that is held out."""
+
+
+_OfSplit = Callable[[int, Random, bool], Iterator[DemoSample]]
+"""Makes so many samples of a split, the held-out one when the last argument says so."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +57,29 @@ class DemoSizes:
     lines: int = 4_000
     drawn_panels: int = 20_000
     photos: int = 200
+    multi_image: int = 3_000
+    video: int = 1_000
+    written_multi_image: int = 4_000
+    asr: int = 5_000
+    ast: int = 1_000
+    sqa: int = 1_000
+    sqqa: int = 1_500
+    ssum: int = 200
+    sounds: int = 500
+    spoken_panels: int = 2_500
+    written_speech: int = 12_000
     held_out_captions: int = 400
     held_out_lines: int = 200
     held_out_per_task: int = 200
     """Drawn questions of each task."""
     held_out_per_written_task: int = 100
     """Written questions of each task, and exercises of each skill."""
+    held_out_multi_image: int = 200
+    """Of several images, of videos, and of the text twins of both."""
+    held_out_per_language: int = 60
+    """Transcripts of each language, and translations from each."""
+    held_out_audio: int = 150
+    """Of each other family with audio."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +92,14 @@ class Family:
 
 def demo_families(sizes: DemoSizes) -> tuple[Family, ...]:
     """All families, training and held out; what they share (digit images, words) is loaded once."""
-    return (*_text_families(), *_dialogue_families(sizes), *_image_families(sizes))
+    return (
+        *_text_families(),
+        *_dialogue_families(sizes),
+        *_image_families(sizes),
+        *_multi_image_families(sizes),
+        *_speech_families(sizes),
+        *_question_families(sizes),
+    )
 
 
 def training_passages() -> Iterator[str]:
@@ -91,6 +133,13 @@ def _dialogue_families(sizes: DemoSizes) -> Iterator[Family]:
         "docs_questions-heldout", lambda rng: docs_dialogues(rng, TEXT_HELD_OUT_FRACTION, held_out=True)
     )
     yield Family("small_talk-train", lambda rng: small_talk(sizes.small_talk, rng))
+    yield Family("written_speech-train", lambda rng: written_speech(sizes.written_speech, rng))
+    yield Family("written_speech-heldout", lambda rng: written_speech_questions(per_task, rng))
+    yield Family("written_multi_image-train", lambda rng: written_multi_image(sizes.written_multi_image, rng))
+    yield Family(
+        "written_multi_image-heldout",
+        lambda rng: written_multi_image(sizes.held_out_multi_image, rng, held_out=True),
+    )
 
 
 def _image_families(sizes: DemoSizes) -> Iterator[Family]:
@@ -109,6 +158,50 @@ def _image_families(sizes: DemoSizes) -> Iterator[Family]:
     yield Family("vqa-heldout", lambda rng: drawn_questions(sizes.held_out_per_task, _digits().held_out, rng))
     yield Family("photos-train", lambda rng: photo_dialogues(sizes.photos, rng))
     yield Family("photos-heldout", lambda _: photo_questions())
+
+
+def _multi_image_families(sizes: DemoSizes) -> Iterator[Family]:
+    return chain(
+        _split_families(
+            "multi_image", _with_digits(multi_image_samples), sizes.multi_image, sizes.held_out_multi_image
+        ),
+        _split_families("video", _with_digits(video_samples), sizes.video, sizes.held_out_multi_image),
+    )
+
+
+def _speech_families(sizes: DemoSizes) -> Iterator[Family]:
+    yield Family("asr-train", lambda rng: asr_samples(sizes.asr, rng))
+    yield Family("asr-heldout", lambda rng: asr_questions(sizes.held_out_per_language, rng))
+    yield Family("ast-train", lambda rng: ast_samples(sizes.ast, rng))
+    yield Family("ast-heldout", lambda rng: ast_questions(sizes.held_out_per_language, rng))
+
+
+def _question_families(sizes: DemoSizes) -> Iterator[Family]:
+    """Families of speech and sounds whose two splits are made by one function."""
+    made = {
+        "sqa": (sqa_samples, sizes.sqa),
+        "sqqa": (sqqa_samples, sizes.sqqa),
+        "ssum": (ssum_samples, sizes.ssum),
+        "sounds": (au_samples, sizes.sounds),
+        "spoken_panels": (_with_digits(spoken_panel_samples), sizes.spoken_panels),
+    }
+    for name, (samples, count) in made.items():
+        yield from _split_families(name, samples, count, sizes.held_out_audio)
+
+
+def _split_families(name: str, samples: _OfSplit, count: int, held_out_count: int) -> Iterator[Family]:
+    yield Family(f"{name}-train", lambda rng: samples(count, rng, False))
+    yield Family(f"{name}-heldout", lambda rng: samples(held_out_count, rng, True))
+
+
+def _with_digits(samples: Callable[[int, Random, DigitImages, bool], Iterator[DemoSample]]) -> _OfSplit:
+    """Gives `samples` the digit images of the split that it makes."""
+
+    def of_split(count: int, rng: Random, held_out: bool) -> Iterator[DemoSample]:
+        digits = _digits()
+        return samples(count, rng, digits.held_out if held_out else digits.train, held_out)
+
+    return of_split
 
 
 @cache

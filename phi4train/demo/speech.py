@@ -68,4 +68,12 @@ def ssum_samples(count: int, rng: Random, held_out: bool) -> Iterator[DemoSample
 def _sample(make: Callable[[Random], Exchange], rng: Random, held_out: bool) -> DemoSample:
     said = draw_exchange(make, rng, held_out)
     clip = spoken_clip(said.spoken, said.language, rng, held_out)
-    return audio_sample(clip, said.prompt, said.answer, said.task, said.language, is_measured=held_out)
+    return audio_sample(
+        clip,
+        said.prompt,
+        said.answer,
+        said.task,
+        said.language,
+        is_measured=held_out,
+        target_language=said.target_language,
+    )

@@ -65,6 +65,7 @@ def audio_sample(
     language: str | None = None,
     image: bytes | None = None,
     is_measured: bool = False,
+    target_language: str | None = None,
 ) -> DemoSample:
     """One question and its answer: the image if there is one, the clip, and the prompt unless it is empty."""
     content: list[dict[str, Any]] = [{"type": "audio", "audio": AUDIO_MEMBER}]
@@ -74,4 +75,5 @@ def audio_sample(
         media[IMAGE_MEMBER] = image
     if prompt:
         content.append({"type": "text", "text": prompt})
-    return DemoSample(question_record(content, answer, task, language, is_measured), media)
+    record = question_record(content, answer, task, language, is_measured, target_language)
+    return DemoSample(record, media)

@@ -47,6 +47,7 @@ class Exchange:
     Args:
         symbols: the same words in the form in which a text twin writes them.
         content: decides the split; None for what both splits may use.
+        target_language: of the answer, when it is a translation.
     """
 
     task: str
@@ -56,6 +57,7 @@ class Exchange:
     prompt: str
     answer: str
     content: str | None
+    target_language: str | None = None
 
 
 def draw_exchange(make: Callable[[Random], Exchange], rng: Random, held_out: bool) -> Exchange:
@@ -100,7 +102,14 @@ def translation(language: str, rng: Random) -> Exchange:
         prompt, answer = TRANSCRIBE_AND_TRANSLATE, f"{listed} <sep> {english}"
     spoken = spoken_digits(digits, language, rng)
     return Exchange(
-        f"ast_{language}", language, spoken, tuple(listed.split()), prompt, answer, _content(digits)
+        f"ast_{language}",
+        language,
+        spoken,
+        tuple(listed.split()),
+        prompt,
+        answer,
+        _content(digits),
+        target_language="en",
     )
 
 
