@@ -135,6 +135,7 @@ def _check_source(
     examples: dict[str, list[str]] = {}
     media: dict[str, Counter[str]] = {}
     split = tokens = num_usable = 0
+    limits = mixture.sources[number].limits(limits)
     for shard, index in enumerate(mixture.shards[number]):
         measured = measure(index, np.arange(index.num_samples), limits)
         split += int((measured.splittable & (measured.tokens > limits.context_tokens)).sum())

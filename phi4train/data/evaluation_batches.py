@@ -96,6 +96,6 @@ def _places(
             left -= len(rows)
             if len(rows) == 0:
                 continue
-            measured = measure(table, rows, limits)
+            measured = measure(table, rows, part.limits(limits))
             for row in rows:
                 yield (source, shard, int(row)), int(measured.tokens[row]), str(measured.causes[row])

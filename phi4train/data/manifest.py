@@ -11,6 +11,7 @@ sources:
     licence: CC-BY-4.0
     split: train               # optional, for the reader
     num_samples: 4000          # optional: checked against the index
+    max_audio_seconds: 30      # optional: longer clips of this source are left out
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ URL_SCHEMES = ("http", "https", "s3", "gs")
 """Remote shards may come from these; `pipe:` and whatever else fsspec knows are refused."""
 
 _MANIFEST_KEYS = ("name", "description", "weight_by", "build", "sources")
-_SOURCE_KEYS = ("name", "shards", "weight", "licence", "split", "num_samples")
+_SOURCE_KEYS = ("name", "shards", "weight", "licence", "split", "num_samples", "max_audio_seconds")
 _WEIGHT_BY = ("samples", "tokens")
 
 
@@ -40,6 +41,7 @@ class Source:
         shards: patterns as written: paths relative to data_root or URLs, with globs and braces.
         weight: relative share of samples or tokens; the weights need not sum to one.
         num_samples: expected number of samples over all shards, or None when the manifest does not say.
+        max_audio_seconds: longest audio clip, if the source has a limit below that of the recipe.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Source:
     licence: str
     split: str | None = None
     num_samples: int | None = None
+    max_audio_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,9 @@ def _parse_source(value: Any, where: str, problems: list[str]) -> Source:
         licence=_text(value, "licence", prefix, problems),
         split=_text(value, "split", prefix, problems) if "split" in value else None,
         num_samples=_num_samples(value, prefix, problems),
+        max_audio_seconds=(
+            _max_audio_seconds(value, prefix, problems) if "max_audio_seconds" in value else None
+        ),
     )
 
 
@@ -246,6 +252,14 @@ def _num_samples(value: Mapping[str, Any], prefix: str, problems: list[str]) -> 
     if number is None or (isinstance(number, int) and not isinstance(number, bool) and number > 0):
         return number
     problems.append(f"{prefix}num_samples is a positive integer · found {number!r}")
+    return None
+
+
+def _max_audio_seconds(value: Mapping[str, Any], prefix: str, problems: list[str]) -> float | None:
+    seconds = value["max_audio_seconds"]
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < float("inf"):
+        return float(seconds)
+    problems.append(f"{prefix}max_audio_seconds is a number above zero · found {seconds!r}")
     return None
 
 

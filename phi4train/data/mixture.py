@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from phi4train.data.commands import index_command
@@ -17,6 +17,7 @@ from phi4train.data.index import (
     load_index,
 )
 from phi4train.data.indexing import build_index
+from phi4train.data.lengths import Limits
 from phi4train.data.manifest import Manifest, ShardRef, expand_shards
 from phi4train.data.shards import ShardSource
 from phi4train.data.tokenizer import Tokenizer
@@ -25,16 +26,23 @@ from phi4train.errors import ManifestError
 
 @dataclass(frozen=True)
 class MixtureSource:
-    """One source: its share of the mixture and the tables of its shards."""
+    """One source: its share of the mixture, the tables of its shards, and its own limit if it has one."""
 
     name: str
     weight: float
     tables: Sequence[SampleTable]
+    max_audio_seconds: float | None = None
 
     @property
     def num_samples(self) -> int:
         """Samples over all shards, unusable ones included."""
         return sum(table.num_samples for table in self.tables)
+
+    def limits(self, common: Limits) -> Limits:
+        """What a sample of this source may measure, from the limits of the recipe."""
+        if self.max_audio_seconds is None or self.max_audio_seconds >= common.max_audio_seconds:
+            return common
+        return replace(common, max_audio_seconds=self.max_audio_seconds)
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,8 @@ def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer
         remedy = f"run `{index_command(manifest.reference, data_root)}`"
         raise ManifestError("\n".join(problem.replace(INDEX_AGAIN, remedy) for problem in problems))
     sources = tuple(
-        MixtureSource(part.name, part.weight, indexes) for part, indexes in zip(used, opened, strict=True)
+        MixtureSource(part.name, part.weight, indexes, part.max_audio_seconds)
+        for part, indexes in zip(used, opened, strict=True)
     )
     for part, mixed in zip(used, sources, strict=True):
         if mixed.num_samples == 0 or part.num_samples not in (None, mixed.num_samples):
@@ -141,8 +150,13 @@ def _fingerprint(
         "weight_by": manifest.weight_by,
         "tokenizer": tokenizer.fingerprint,
         "sources": [
-            [source.name, source.weight, [index.summary.shard_sha256 for index in indexes]]
+            [source.name, source.weight, [index.summary.shard_sha256 for index in indexes], *_limit(source)]
             for source, indexes in zip(sources, shards, strict=True)
         ],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _limit(source: MixtureSource) -> tuple[float, ...]:
+    """Nothing when there is none, so that it need not be known to name the data of an earlier run."""
+    return () if source.max_audio_seconds is None else (source.max_audio_seconds,)

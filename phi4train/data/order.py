@@ -207,8 +207,9 @@ class Planner:
         tables = np.stack([slots.source[by_table], slots.shard[by_table]])
         changes = np.flatnonzero((np.diff(tables, axis=1) != 0).any(axis=0)) + 1
         for group in np.split(by_table, changes):
-            table = self._sources[slots.source[group[0]]].tables[slots.shard[group[0]]]
-            measured = measure(table, slots.row[group], self.limits)
+            source = self._sources[slots.source[group[0]]]
+            table = source.tables[slots.shard[group[0]]]
+            measured = measure(table, slots.row[group], source.limits(self.limits))
             tokens[group], causes[group] = measured.tokens, measured.causes
             splittable[group] = measured.splittable
         return tokens, causes, splittable
@@ -268,6 +269,7 @@ class _SourceOrder:
 def _mean_tokens(source: MixtureSource, limits: Limits) -> float:
     """Tokens of an average sample, from evenly spread rows of evenly spread shards."""
     total = weight = 0.0
+    limits = source.limits(limits)
     filled = [table for table in source.tables if table.num_samples]
     for shard in np.unique(np.linspace(0, len(filled) - 1, _ESTIMATE_SHARDS).astype(np.int64)):
         table = filled[shard]

@@ -162,11 +162,12 @@ def _count_source(
 ) -> _Counts:
     """Totals of one source; adds its samples to the counters."""
     counts = _Counts(0, 0, 0)
+    limits = mixture.sources[number].limits(plan.limits)
     for index in mixture.shards[number]:
-        measured = measure(index, np.arange(index.num_samples), plan.limits)
+        measured = measure(index, np.arange(index.num_samples), limits)
         usable = measured.causes == ""
         rows, tokens = index.samples[usable], measured.tokens[usable]
-        add_media_totals(media, index, rows, plan.limits)
+        add_media_totals(media, index, rows, limits)
         counts.usable += len(rows)
         counts.tokens += int(tokens.sum())
         counts.target_tokens += int(rows["target_tokens"].sum())
