@@ -174,6 +174,18 @@ class DataConfig:
 
 
 @dataclass
+class AuxiliaryConfig:
+    """Losses beside the objective; off by default, as the paper has none."""
+
+    ctc_weight: float = 0.0
+    """Factor of a CTC loss of audio tokens, a mean per target token, beside the loss; 0: off."""
+    ctc_tasks: list[str] = field(default_factory=lambda: ["asr"])
+    """First words of the names of tasks (`asr` of `asr_en`) whose answers are what their one clip says."""
+    ctc_blank: str = "~"
+    """A text of one token, which audio tokens are to look like where nothing new is heard."""
+
+
+@dataclass
 class EvaluationConfig:
     """What is measured on held-out data while training and at the end."""
 
@@ -278,6 +290,7 @@ class Config:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     resume: Resume = Resume.auto

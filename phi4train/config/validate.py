@@ -9,6 +9,7 @@ from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
 from phi4train.data.manifest import load_manifest
 from phi4train.errors import ManifestError
+from phi4train.model.component_names import AUDIO_ENCODER, AUDIO_PROJECTOR_PREFIX
 from phi4train.model.shapes import AudioShape, LanguageModelShape, VisionShape
 
 
@@ -23,6 +24,7 @@ def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str],
     return [
         *_data_problems(config),
         *_spec_augment_problems(config),
+        *_auxiliary_problems(config),
         *_budget_problems(config),
         *_optimizer_problems(config),
         *_schedule_problems(config),
@@ -63,6 +65,25 @@ def _spec_augment_problems(config: Config) -> Iterator[str]:
             f"data.spec_augment.frequency_width must be below the {num_mels} mel bands; "
             f"found {settings.frequency_width}."
         )
+
+
+def _auxiliary_problems(config: Config) -> Iterator[str]:
+    settings = config.auxiliary
+    if settings.ctc_weight <= 0:
+        return
+    if not any(name.startswith((AUDIO_ENCODER, AUDIO_PROJECTOR_PREFIX)) for name in config.trainable):
+        yield (
+            f"auxiliary.ctc_weight needs a stage that trains {AUDIO_ENCODER} or an {AUDIO_PROJECTOR_PREFIX}*"
+            f"; found {settings.ctc_weight} and trainable={config.trainable}. Set auxiliary.ctc_weight=0."
+        )
+    if not settings.ctc_tasks:
+        yield "auxiliary.ctc_tasks must name at least one task; found none. Or set auxiliary.ctc_weight=0."
+    for task in settings.ctc_tasks:
+        if "_" in task:
+            yield (
+                "auxiliary.ctc_tasks must be first words of task names, before any '_'; "
+                f"found '{task}'. Set it to '{task.split('_')[0]}'."
+            )
 
 
 def _exactly_one(section: str, values: Mapping[str, object]) -> Iterator[str]:
@@ -157,6 +178,7 @@ def _range_problems(config: Config) -> Iterator[str]:
     }
     not_negative: dict[str, float] = {
         "seed": config.seed,
+        "auxiliary.ctc_weight": config.auxiliary.ctc_weight,
         **{f"data.spec_augment.{name}": value for name, value in vars(config.data.spec_augment).items()},
         "optimizer.weight_decay": config.optimizer.weight_decay,
         "optimizer.gradient_clip_val": config.optimizer.gradient_clip_val,

@@ -42,12 +42,7 @@ class Phi4Model(nn.Module):
         Raises:
             ValueError: a mode is unknown, a modality has no encoder, or media do not fit their slots.
         """
-        return self.decode(
-            self.embed(batch),
-            batch.position_ids_T,
-            batch.sample_lengths,
-            self.route(batch),
-        )
+        return self.decode_batch(self.embed(batch), batch)
 
     def embed(self, batch: Batch) -> Tensor:
         """Token embeddings with media tokens in their slots (T, D).
@@ -70,6 +65,17 @@ class Phi4Model(nn.Module):
                 )
             hidden_TD = hidden_TD.index_copy(0, inputs.positions, tokens_ND.to(hidden_TD.dtype))
         return hidden_TD
+
+    def decode_batch(self, embedded_TD: Tensor, batch: Batch) -> Tensor:
+        """The second half of `forward`: hidden rows (T, D) from what `embed` returned for `batch`.
+
+        Losses of media tokens call the halves apart: the tokens stand in `embedded_TD`, at the positions of
+        their media.
+
+        Raises:
+            ValueError: a mode is unknown.
+        """
+        return self.decode(embedded_TD, batch.position_ids_T, batch.sample_lengths, self.route(batch))
 
     def route(self, batch: Batch) -> Routing:
         """Which rows of `batch` use which installed adapter.

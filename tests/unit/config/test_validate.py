@@ -32,6 +32,10 @@ FIXED = [
         ("data.spec_augment.time_masks=-1", "data.spec_augment.time_masks must not be negative; found -1"),
         ("data.spec_augment.time_masks=2", "data.spec_augment.time_masks and time_width must both be 0 or both be above 0; found 2 and 0"),
         ("data.spec_augment={frequency_masks:1,frequency_width:80}", "frequency_width must be below the 80 mel bands; found 80"),
+        ("auxiliary.ctc_weight=-1", "auxiliary.ctc_weight must not be negative; found -1.0"),
+        ("auxiliary.ctc_weight=0.3", "auxiliary.ctc_weight needs a stage that trains audio_encoder or an audio_projector.*; found 0.3 and trainable=['language_model']"),
+        ("auxiliary={ctc_weight:1,ctc_tasks:[asr_en]}", "auxiliary.ctc_tasks must be first words of task names, before any '_'; found 'asr_en'. Set it to 'asr'"),
+        ("auxiliary={ctc_weight:1,ctc_tasks:[]}", "auxiliary.ctc_tasks must name at least one task; found none"),
         ("schedule.warmup_steps=100000", "schedule.warmup_steps must be below the "),
         ("budget.global_batch_tokens=10000",
          "hardware.micro_batch_tokens = 4096; found 10000. The nearest that hold: 8192 or 12288"),
@@ -75,6 +79,13 @@ def test_nothing_is_said_about_values_that_could_not_be_read() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(["stage=lm_sft", "scale=demo", "data.context_tokens=${description}"])
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("component", ["encoder", "projector.speech", "projector.vision_speech"])
+def test_ctc_beside_a_component_of_audio_is_accepted(component: str) -> None:
+    fresh = dict.fromkeys(("audio_encoder", f"audio_{component}"), "fresh")
+    overrides = [f"trainable=[audio_{component}]", *(f"+init.{name}={value}" for name, value in fresh.items())]
+    assert load_config([*FIXED, *overrides, "auxiliary.ctc_weight=0.3"]).auxiliary.ctc_weight == 0.3
 
 
 def test_a_learning_rate_law_needs_a_token_budget() -> None:
