@@ -36,7 +36,8 @@ class Lineage:
         data_fingerprint: hash of the data it learned from.
         code: version and commit of the code.
         results: final metrics.
-        initialised_from: identity of the artifact that `init` took a component from, by component.
+        initialised_from: identity of the artifact that `init` took a component from, by component; the recipe
+            tells of which other component it is a copy, if it is one.
     """
 
     identity: str

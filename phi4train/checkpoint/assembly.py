@@ -1,6 +1,7 @@
 """Puts a model together from artifacts: each component from the nearest ancestor that trained it."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from phi4train.checkpoint.artifact import (
@@ -11,12 +12,11 @@ from phi4train.checkpoint.artifact import (
     open_artifact,
 )
 from phi4train.errors import ConfigError
-from phi4train.model.components import build_model, load_state
+from phi4train.model.component_names import FRESH
+from phi4train.model.components import build_model, component_names, load_state
 from phi4train.model.phi4 import Phi4Model
 from phi4train.model.routing import RoutingRule
 from phi4train.model.shapes import ModelShape
-
-FRESH = "fresh"
 
 
 def assemble_model(
@@ -33,7 +33,8 @@ def assemble_model(
         shape: sizes; must be those of the artifacts.
         artifacts: parents by stage.
         trainable: components that must exist in the model.
-        init: components that no artifact provides: `fresh`, or the artifact folder to take them from.
+        init: components that no artifact provides: `fresh`, the component of an artifact to copy, or the
+            artifact folder to take them from.
         seed: of fresh components.
         routing: which tokens a sample's adapter applies to.
 
@@ -58,44 +59,81 @@ def assemble_model(
     ]
     if problems:
         raise ConfigError(problems)
+    given = open_initial(init, artifacts)
     components = inherited | init.keys()
     model = build_model(shape, components, seed)
     model.routing_rule = routing
     origins = {}
     for component in components:
-        source = _source(component, artifacts, init)
-        if source is None:
+        if init.get(component) == FRESH:
             origins[component] = f"fresh, seed {seed}"
-        else:
-            load_state(model, component, load_component(source, component))
-            origins[component] = f"{source.lineage.stage} {source.lineage.identity[:12]}"
+            continue
+        source = given[component] if component in init else _inherited(component, artifacts)
+        load_state(model, component, load_component(source.artifact, source.component))
+        origins[component] = source.describe(component)
     return model, origins
 
 
-def _source(component: str, artifacts: Mapping[str, Artifact], init: Mapping[str, str]) -> Artifact | None:
-    """The artifact that a component is taken from; None: fresh."""
-    if component not in init:
-        return find_component(artifacts, component)
-    if init[component] == FRESH:
-        return None
-    given = open_initial(init)[component]
-    holder = find_component({given.lineage.stage: given}, component)
+@dataclass(frozen=True)
+class Source:
+    """Where a component's values come from.
+
+    Args:
+        artifact: one that itself holds `component`.
+        component: another one's name when its values are copied.
+    """
+
+    artifact: Artifact
+    component: str
+
+    def describe(self, component: str) -> str:
+        """A line about the values of `component`."""
+        lineage = self.artifact.lineage
+        place = f"{lineage.stage} {lineage.identity[:12]}"
+        return place if component == self.component else f"copy of {self.component} from {place}"
+
+
+def open_initial(init: Mapping[str, str], artifacts: Mapping[str, Artifact]) -> dict[str, Source]:
+    """Where `init` takes components from, by component; fresh ones are left out.
+
+    Args:
+        artifacts: parents by stage, whose components may be copied.
+
+    Raises:
+        ConfigError: an artifact does not hold the component.
+        CheckpointError: an artifact is missing or damaged.
+    """
+    return {
+        component: _copied(component, value, artifacts)
+        if value in component_names()
+        else _given(component, Path(value))
+        for component, value in init.items()
+        if value != FRESH
+    }
+
+
+def _inherited(component: str, artifacts: Mapping[str, Artifact]) -> Source:
+    holder = find_component(artifacts, component)
+    assert holder is not None, f"{component} is one of all_components"
+    return Source(holder, component)
+
+
+def _copied(component: str, original: str, artifacts: Mapping[str, Artifact]) -> Source:
+    holder = find_component(artifacts, original)
+    if holder is None:
+        raise ConfigError(
+            f"init.{component} must copy a component that a parent hands on: {original} is in no parent "
+            f"artifact. Add a parent that has it, or name an artifact folder, or `{FRESH}`."
+        )
+    return Source(holder, original)
+
+
+def _given(component: str, folder: Path) -> Source:
+    artifact = open_artifact(folder, needed_by=f"init.{component}")
+    holder = find_component({artifact.lineage.stage: artifact}, component)
     if holder is None:
         raise ConfigError(
             f"init.{component} must be the folder of an artifact that holds {component}: neither "
-            f"{given.path} nor an ancestor does. Name another artifact, or `fresh`."
+            f"{folder} nor an ancestor does. Name another artifact, or `{FRESH}`."
         )
-    return holder
-
-
-def open_initial(init: Mapping[str, str]) -> dict[str, Artifact]:
-    """The artifacts that `init` takes components from, by component.
-
-    Raises:
-        CheckpointError: one is missing or damaged.
-    """
-    return {
-        component: open_artifact(Path(folder), needed_by=f"init.{component}")
-        for component, folder in init.items()
-        if folder != FRESH
-    }
+    return Source(holder, component)

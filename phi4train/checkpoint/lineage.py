@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from phi4train.checkpoint.artifact import Artifact, open_artifact
+from phi4train.checkpoint.artifact import Artifact, Lineage, open_artifact
 from phi4train.errors import CheckpointError
+from phi4train.model.component_names import COMPONENT_NAMES
 
 
 def lineage_text(path: Path) -> str:
@@ -25,7 +26,7 @@ def _describe(artifact: Artifact, first: str, rest: str) -> list[str]:
         f"{rest}{bar}code   {code}",
     ]
     if lineage.initialised_from:
-        given = ", ".join(f"{name} from {key[:12]}" for name, key in lineage.initialised_from.items())
+        given = ", ".join(_initial(lineage, name) for name in lineage.initialised_from)
         lines.append(f"{rest}{bar}init   {given}")
     if lineage.results:
         lines.append(rest + bar + "result " + ", ".join(f"{k} {v:.4g}" for k, v in lineage.results.items()))
@@ -37,3 +38,13 @@ def _describe(artifact: Artifact, first: str, rest: str) -> list[str]:
         except CheckpointError as error:
             lines.append(f"{rest}{branch}{stage}  missing: {error}")
     return lines
+
+
+def _initial(lineage: Lineage, component: str) -> str:
+    """`vision_encoder from 0123`, or `lora.speech from lora.vision of 0123` when it is a copy."""
+    value, identity = lineage.recipe["init"][component], lineage.initialised_from[component][:12]
+    return (
+        f"{component} from {value} of {identity}"
+        if value in COMPONENT_NAMES
+        else f"{component} from {identity}"
+    )

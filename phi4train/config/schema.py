@@ -280,7 +280,8 @@ class Config:
     trainable: list[str] = field(default_factory=list)
     """Components that may change; all others are frozen."""
     init: dict[str, str] = field(default_factory=dict)
-    """Components that no parent provides: `fresh`, or an artifact folder to take them from."""
+    """Components that no parent provides: `fresh`, or a parent's component to copy as it is handed on, or an
+    artifact folder to take them from."""
     objective: Objective = Objective.next_token
     seed: int = 0
     tokenizer: str = "o200k"

@@ -1,12 +1,14 @@
 """Checks the names of components and stages, and that every component comes from somewhere."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from phi4train.config.schema import Config
 from phi4train.errors import did_you_mean
 from phi4train.model.component_names import (
     AUDIO_ENCODER,
     COMPONENT_NAMES,
+    FRESH,
     LANGUAGE_MODEL,
     LORA_PREFIX,
     VISION_ENCODER,
@@ -100,11 +102,44 @@ def _origin_problems(config: Config, provided: set[str]) -> Iterator[str]:
                 f"the trainable component {name} must come from a parent or from init; found in neither. "
                 f"Add a parent that trains it, or init: {{{name}: fresh}}."
             )
-    for name in config.init:
+    for name, value in config.init.items():
         if name in provided:
             yield (
                 f"init must name components that no parent provides; found '{name}', which one hands on. "
                 "Remove it; to start from another artifact, set run.parents.<stage>=<folder>."
             )
+        yield from _init_problems(config, name, value, provided)
     if "language_model" not in provided and "language_model" not in config.init:
         yield "every run needs the component language_model, from a parent or from init; found in neither."
+
+
+def _init_problems(config: Config, name: str, value: str, provided: set[str]) -> Iterator[str]:
+    """Problems of where a component starts from: `fresh`, a component to be copied, or an artifact folder."""
+    known = sorted(COMPONENT_NAMES)
+    if value == FRESH:
+        return
+    if value not in known:
+        if "/" not in value and not Path(value).is_dir():
+            yield (
+                f"init.{name} must be {FRESH}, a component of a parent, or an artifact folder; "
+                f"found '{value}'{did_you_mean(value, [FRESH, *known])}."
+            )
+    elif value not in provided:
+        yield (
+            f"init.{name} must copy a component that a parent hands on; found '{value}', which none does. "
+            f"Add a parent that has it, or write {FRESH}."
+        )
+    elif {name, value} <= {*COMPONENT_NAMES} and _tensor_shapes(config, name) != _tensor_shapes(
+        config, value
+    ):
+        yield (
+            f"init.{name} must copy a component with tensors of the same shapes; found '{value}'. "
+            f"Write {FRESH}."
+        )
+
+
+def _tensor_shapes(config: Config, component: str) -> tuple[str, int]:
+    """What decides the shapes of a built-in component's tensors, besides sizes that all share."""
+    adapter = component.removeprefix(LORA_PREFIX)
+    rank = config.model.lora[adapter].r if adapter in config.model.lora and adapter != component else 0
+    return component.partition(".")[0], rank

@@ -11,6 +11,9 @@ LORA_PREFIX = "lora."
 LORA_VISION = "lora.vision"
 LORA_SPEECH = "lora.speech"
 
+FRESH = "fresh"
+"""In `init`: a component starts from random values."""
+
 COMPONENT_NAMES = (
     LANGUAGE_MODEL,
     VISION_ENCODER,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from phi4train.checkpoint.artifact import Artifact, name_inputs, open_artifact
-from phi4train.checkpoint.assembly import open_initial
+from phi4train.checkpoint.assembly import Source, open_initial
 from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config, RunPathsConfig
 from phi4train.data.images import ImageGeometry
@@ -138,19 +138,19 @@ class StageInputs:
 
     Args:
         parents: artifacts by stage.
-        initial: artifacts that `init` takes components from, by component.
+        initial: where `init` takes components from, by component.
         data_fingerprint: hash of all that decides which samples step k of the stage holds, but for the seed.
     """
 
     parents: Mapping[str, Artifact]
-    initial: Mapping[str, Artifact]
+    initial: Mapping[str, Source]
     data: StageData
     data_fingerprint: str
 
     @property
     def initialised_from(self) -> dict[str, str]:
-        """Identities of `initial`."""
-        return {component: artifact.lineage.identity for component, artifact in self.initial.items()}
+        """Identities of the artifacts of `initial`."""
+        return {component: source.artifact.lineage.identity for component, source in self.initial.items()}
 
     def fingerprints(self) -> dict[str, str]:
         """One fingerprint a part, by the name that messages use."""
@@ -164,9 +164,10 @@ def open_inputs(config: Config) -> StageInputs:
     Raises:
         CheckpointError: an artifact is missing or damaged.
         ManifestError: the manifest, a shard or an index is missing or stale.
-        ConfigError: the tokenizer does not fit the model.
+        ConfigError: the tokenizer does not fit the model, or an artifact lacks what `init` takes from it.
     """
-    parents, initial = open_parents(config), open_initial(config.init)
+    parents = open_parents(config)
+    initial = open_initial(config.init, parents)
     data = open_data(config)
     return StageInputs(parents, initial, data, data_fingerprint(data.mixture, data_plan(config, data)))
 
