@@ -21,9 +21,13 @@ def order_stages(stages: Sequence[str], parents: Mapping[str, Sequence[str]]) ->
     if problems:
         raise ConfigError(problems)
     try:
-        return list(TopologicalSorter({stage: parents[stage] for stage in stages}).static_order())
+        TopologicalSorter({stage: parents[stage] for stage in stages}).prepare()
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         raise ConfigError(
             f"stages may not need each other in a circle: {circle}; change one recipe's `parents`"
         ) from error
+    ordered: list[str] = []
+    while len(ordered) < len(set(stages)):
+        ordered.append(next(s for s in stages if s not in ordered and all(p in ordered for p in parents[s])))
+    return ordered

@@ -35,7 +35,8 @@ def test_a_mistake_is_told_with_the_key_what_was_found_and_what_is_near(override
 def test_a_missing_stage_is_told_with_the_stages() -> None:
     problems = check_overrides(["scale=demo"], Catalog()).problems
     assert problems == [
-        "stage must be chosen, and is not. Add stage=<one of lm_pretrain, lm_sft, vision_align, vision_pretrain, vision_sft>."
+        "stage must be chosen, and is not. Add stage=<one of "
+        "lm_pretrain, lm_sft, audio_pretrain, audio_sft, vision_align, vision_pretrain, vision_sft, vision_multiframe, vision_speech>."
     ]
 
 

@@ -6,21 +6,25 @@ import pytest
 import yaml
 
 from phi4train.config.catalog import Catalog
-from phi4train.config.curricula import load_curriculum
+from phi4train.config.curricula import curriculum_files, load_curriculum
 from phi4train.config.load import load_config
 from phi4train.config.resources import resource_folder
 from phi4train.config.schema import MACHINE_KEYS
+from phi4train.curriculum.graph import order_stages
 from phi4train.data.manifest import load_manifest
 from phi4train.model.shapes import LanguageModelShape
 
-STAGES = ["lm_pretrain", "lm_sft", "vision_align", "vision_pretrain", "vision_sft"]
+STAGES = list(load_curriculum().stages)
 LADDER = {"10m": 10, "25m": 25, "60m": 60, "125m": 125, "350m": 350, "760m": 760, "1300m": 1300}
 
 
 def test_the_stages_are_listed_parents_first_each_with_a_description() -> None:
     descriptions = Catalog().stage_descriptions()
-    assert list(descriptions) == STAGES
+    assert sorted(descriptions) == sorted(STAGES)
     assert all(descriptions.values())
+    order = list(descriptions)
+    for stage in STAGES:
+        assert all(order.index(parent) < order.index(stage) for parent in parents_of(stage))
 
 
 @pytest.mark.parametrize("scale", ["full", "demo"])
@@ -77,6 +81,10 @@ def test_the_recipes_train_what_the_design_says() -> None:
         "vision_align": ["vision_projector"],
         "vision_pretrain": vision,
         "vision_sft": [*vision, "lora.vision"],
+        "vision_multiframe": ["vision_projector", "lora.vision"],
+        "audio_pretrain": ["audio_encoder", "audio_projector.speech"],
+        "audio_sft": ["audio_projector.speech", "lora.speech"],
+        "vision_speech": [*vision, "lora.vision"],
     }
 
 
@@ -102,8 +110,43 @@ def test_every_correction_for_a_scale_belongs_to_a_stage_and_a_scale() -> None:
         assert path.stem in options["stage"]
 
 
-def test_the_default_curriculum_has_all_stages() -> None:
-    assert list(load_curriculum().stages) == STAGES
+def test_the_stages_form_the_graph_of_the_design() -> None:
+    assert {stage: parents_of(stage) for stage in STAGES} == {
+        "lm_pretrain": [],
+        "lm_sft": ["lm_pretrain"],
+        "vision_align": ["lm_sft"],
+        "vision_pretrain": ["vision_align"],
+        "vision_sft": ["vision_pretrain"],
+        "vision_multiframe": ["vision_sft"],
+        "audio_pretrain": ["lm_sft"],
+        "audio_sft": ["audio_pretrain"],
+        "vision_speech": ["vision_multiframe", "audio_sft"],
+    }
+
+
+@pytest.mark.parametrize("name", curriculum_files())
+def test_a_curriculum_lists_its_stages_parents_first(name: str) -> None:
+    stages = list(load_curriculum(name).stages)
+    assert order_stages(stages, {stage: parents_of(stage) for stage in stages}) == stages
+
+
+def test_the_mixture_of_the_speech_post_training_is_the_published_one() -> None:
+    sources = load_manifest("audio_sft", [resource_folder("data_manifests")]).sources
+    assert sum(source.weight for source in sources) == 100  # millions of weighted examples
+    shares = {"asr": 28, "ast": 28, "sq": 26, "audio": 17, "summaries": 1}
+    for start, millions in shares.items():
+        assert sum(source.weight for source in sources if source.name.startswith(start)) == millions
+    limits = {source.name: source.max_audio_seconds for source in sources}
+    assert limits.pop("summaries") == 1800
+    assert set(limits.values()) == {30}
+    config = load_config(["stage=audio_sft"])
+    samples, steps = config.budget.global_batch_samples, config.budget.max_steps
+    assert samples is not None and steps is not None and samples * steps == 100_000_000
+    assert config.optimizer.lr == 1e-4
+
+
+def parents_of(stage: str) -> list[str]:
+    return load_config([f"stage={stage}"]).parents
 
 
 @pytest.mark.parametrize("head_dim", [32, 64])

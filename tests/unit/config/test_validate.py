@@ -48,7 +48,7 @@ FIXED = [
         ("model.language_model.rope.long_factor=[1.0]", "rope.long_factor must have rotary_dim / 2 = 12 values; found 1"),
         ("model.vision.patch_size=16", "model.vision.crop_size must be a multiple of 2 * model.vision.patch_size=32; found 48"),
         ("model.vision.num_layers=1", "model.vision.num_layers must be at least 2"),
-        ("model.audio.num_heads=15", "model.audio.hidden_dim must be a multiple of model.audio.num_heads=15; found 1024. The nearest that hold: 1020 or 1035"),
+        ("model.audio.num_heads=15", "model.audio.hidden_dim must be a multiple of model.audio.num_heads=15; found 128. The nearest that hold: 120 or 135"),
         ("model.audio.window_tokens=0", "model.audio.window_tokens must be above 0; found 0"),
         ("model.audio.num_mels=40", "model.audio.num_mels must be 80, which the features of audio have; found 40"),
         ("model.audio.dropout=1", "model.audio.dropout must be at least 0 and below 1; found 1.0"),
@@ -57,6 +57,10 @@ FIXED = [
         ("trainable=[lora.speach]", "trainable must name components; found 'lora.speach' (did you mean 'lora.speech'?)"),
         ("trainable=[lora.speech]", None),
         ("init.language_model=fresh", "init must name components that no parent provides; found 'language_model'"),
+        ("init.lora.vision=frsh", "init.lora.vision must be fresh, a component of a parent, or an artifact folder; found 'frsh' (did you mean 'fresh'?)"),
+        ("init.lora.vision=lora.speach", "found 'lora.speach' (did you mean 'lora.speech'?)"),
+        ("init.lora.vision=lora.speech", "init.lora.vision must copy a component that a parent hands on; found 'lora.speech', which none does"),
+        ("init.vision_projector=language_model", "init.vision_projector must copy a component with tensors of the same shapes; found 'language_model'"),
         ("optimizer.lr_multipliers.vision_encoder=2", "found 'vision_encoder', which is frozen"),
         ("hardware.activation_checkpointing=[lm]", "hardware.activation_checkpointing must name components; found 'lm'"),
         ("hardware.activation_checkpointing=[vision_projector]",
@@ -73,6 +77,28 @@ def test_what_does_not_hold_is_told_with_what_would(overrides: str, problem: str
     with pytest.raises(ConfigError) as caught:
         load_config([*FIXED, overrides])
     assert problem is None or problem in "\n".join(caught.value.problems)
+
+
+def test_a_copy_needs_a_component_of_the_same_shapes() -> None:
+    speech = ["stage=audio_sft", "scale=demo"]
+    assert load_config(speech).init["audio_projector.vision_speech"] == "audio_projector.speech"
+    for init, shape in (
+        ("{lora.speech:fresh,audio_projector.vision_speech:audio_encoder}", "audio_encoder"),
+        ("{lora.speech:audio_projector.speech}", "audio_projector.speech"),
+    ):
+        with pytest.raises(ConfigError, match=f"tensors of the same shapes; found '{shape}'"):
+            load_config([*speech, f"init={init}"])
+
+
+def test_an_adapter_may_be_copied_from_one_of_the_same_rank() -> None:
+    copied = ["stage=audio_sft", "scale=demo", "parents=[vision_sft,audio_pretrain]"]
+    copied.append("init={lora.speech:lora.vision}")
+    assert load_config(copied).init == {
+        "lora.speech": "lora.vision",
+        "audio_projector.vision_speech": "audio_projector.speech",
+    }
+    with pytest.raises(ConfigError, match=r"init.lora.speech must copy .* same shapes; found 'lora.vision'"):
+        load_config([*copied, "model.lora.speech.r=8"])
 
 
 def test_nothing_is_said_about_values_that_could_not_be_read() -> None:

@@ -12,6 +12,14 @@ def test_parents_come_before_their_children() -> None:
     assert all(order.index(p) < order.index(stage) for stage, parents in PARENTS.items() for p in parents)
 
 
+def test_branches_keep_the_order_in_which_they_are_listed() -> None:
+    by_branch = ["lm", "sft", "vision", "later_vision", "audio", "joint"]
+    parents = {**PARENTS, "later_vision": ["vision"], "joint": ["later_vision", "audio"]}
+    assert order_stages(by_branch, parents) == by_branch
+    audio_first = ["lm", "sft", "audio", "vision", "later_vision", "joint"]
+    assert order_stages(audio_first, parents) == audio_first
+
+
 def test_a_missing_parent_is_named() -> None:
     with pytest.raises(ConfigError, match="`vision` needs `sft`"):
         order_stages(["vision"], PARENTS)

