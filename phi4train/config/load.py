@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from phi4train.config.catalog import Catalog
 from phi4train.config.convert import read_config
 from phi4train.config.hydra_setup import CONFIG_NAME, VERSION_BASE, register
+from phi4train.config.imports import import_modules
 from phi4train.config.overrides import check_overrides
 from phi4train.config.resources import resource_folder, unreadable_yaml
 from phi4train.config.schema import Config
@@ -73,7 +74,7 @@ def plain_values(composed: DictConfig) -> dict[str, Any]:
 
 
 def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[str] = ()) -> Config:
-    """The typed configuration of composed values, fully validated.
+    """The typed configuration of composed values, fully validated; the modules of `imports` are imported.
 
     Args:
         values: what Hydra composed.
@@ -86,6 +87,10 @@ def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[s
     config, unreadable = read_config(values)
     if config.run.config_dir is not None:
         problems = [*problems, "run.config_dir must be left to --config-dir; found it set. Use the flag."]
+    try:
+        import_modules(config.imports, catalog.config_dir)
+    except ConfigError as error:  # what is known of components depends on it, so that nothing else is told
+        raise ConfigError([*problems, *unreadable.values(), *error.problems]) from error
     own = None if catalog.config_dir is None else str(catalog.config_dir)
     config = replace(config, run=replace(config.run, config_dir=own))
 

@@ -11,7 +11,7 @@ from phi4train.data.commands import DEFAULT_DATA_ROOT
 from phi4train.model.shapes import ModelShape
 
 MACHINE_KEYS = (
-    *("resume", "run", "hardware", "checkpoint", "logger"),
+    *("resume", "run", "hardware", "checkpoint", "logger", "imports"),
     *("evaluation", "safety", "description", "source"),
 )
 """Top-level keys that may differ between a run and its resumption."""
@@ -282,6 +282,8 @@ class Config:
     init: dict[str, str] = field(default_factory=dict)
     """Components that no parent provides: `fresh`, or a parent's component to copy as it is handed on, or an
     artifact folder to take them from."""
+    imports: list[str] = field(default_factory=list)
+    """Modules of the user's own that register modalities, from `--config-dir` or the Python path."""
     objective: Objective = Objective.next_token
     seed: int = 0
     tokenizer: str = "o200k"

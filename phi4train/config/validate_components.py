@@ -1,6 +1,6 @@
 """Checks the names of components and stages, and that every component comes from somewhere."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from phi4train.config.schema import Config
@@ -12,6 +12,8 @@ from phi4train.model.component_names import (
     LANGUAGE_MODEL,
     LORA_PREFIX,
     VISION_ENCODER,
+    known_components,
+    known_sizes,
 )
 
 _LAYERED = (LANGUAGE_MODEL, VISION_ENCODER, AUDIO_ENCODER)
@@ -32,6 +34,7 @@ def component_problems(
                 f"{did_you_mean(stage, config.parents)}."
             )
     yield from _name_problems(config)
+    yield from _extra_problems(config.model.extra)
     if not config.trainable:
         yield "trainable must name at least one component; found none."
     if unknown:
@@ -41,6 +44,11 @@ def component_problems(
     except _Cycle as cycle:
         yield f"parents must not lead back to a stage; found {cycle}. Remove one of these parents."
         return
+    for name in sorted(provided - {*known_components()}):
+        yield (
+            f"the component {name} comes from a parent, and must be known here too; found no module that "
+            "registers it. Add to imports what the parent's recipe imports."
+        )
     yield from _origin_problems(config, provided)
 
 
@@ -49,7 +57,7 @@ class _Cycle(Exception):
 
 
 def _name_problems(config: Config) -> Iterator[str]:
-    known = sorted(COMPONENT_NAMES)
+    known = sorted(known_components())
     adapters = [name.removeprefix(LORA_PREFIX) for name in known if name.startswith(LORA_PREFIX)]
     for adapter in config.model.lora:
         if adapter not in adapters:
@@ -83,6 +91,16 @@ def _name_problems(config: Config) -> Iterator[str]:
         yield f"trainable must name each component once; found {config.trainable}."
 
 
+def _extra_problems(extra: Mapping[str, float]) -> Iterator[str]:
+    sizes = known_sizes()
+    for key, value in extra.items():
+        if key not in sizes:
+            hint = did_you_mean(key, sizes) if sizes else "; imports add none"
+            yield f"model.extra must name sizes of components that imports add; found '{key}'{hint}."
+        elif isinstance(sizes[key], int) and value != int(value):
+            yield f"model.extra.{key} must be a whole number; found {value}."
+
+
 def _provided(parents: Iterable[str], recipe: Callable[[str], Config], path: tuple[str, ...]) -> set[str]:
     """Components that the parents and their ancestors hand on."""
     found: set[str] = set()
@@ -97,7 +115,7 @@ def _provided(parents: Iterable[str], recipe: Callable[[str], Config], path: tup
 
 def _origin_problems(config: Config, provided: set[str]) -> Iterator[str]:
     for name in config.trainable:
-        if name in COMPONENT_NAMES and name not in provided and name not in config.init:
+        if name in known_components() and name not in provided and name not in config.init:
             yield (
                 f"the trainable component {name} must come from a parent or from init; found in neither. "
                 f"Add a parent that trains it, or init: {{{name}: fresh}}."
@@ -115,7 +133,7 @@ def _origin_problems(config: Config, provided: set[str]) -> Iterator[str]:
 
 def _init_problems(config: Config, name: str, value: str, provided: set[str]) -> Iterator[str]:
     """Problems of where a component starts from: `fresh`, a component to be copied, or an artifact folder."""
-    known = sorted(COMPONENT_NAMES)
+    known = sorted(known_components())
     if value == FRESH:
         return
     if value not in known:

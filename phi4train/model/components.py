@@ -5,7 +5,7 @@ A new modality is registered here (its components), in `routing` (mode and modal
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -18,10 +18,12 @@ from phi4train.model.component_names import (
     AUDIO_PROJECTOR_PREFIX,
     AUDIO_PROJECTOR_SPEECH,
     AUDIO_PROJECTOR_VISION_SPEECH,
+    COMPONENT_NAMES,
     LANGUAGE_MODEL,
     LORA_PREFIX,
     VISION_ENCODER,
     VISION_PROJECTOR,
+    add_component_name,
 )
 from phi4train.model.language_model import LanguageModel
 from phi4train.model.phi4 import Phi4Model
@@ -43,6 +45,7 @@ class Component:
         initialise: fills the part's parameters from a generator; called only after all parts are installed.
         needs: components without which this one makes no sense.
         needs_one_of: components of which this one needs at least one; empty when it needs none.
+        sizes: default of each size that `model.extra` may give; a whole number where it must be one.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Component:
     initialise: Callable[[Phi4Model, ModelShape, torch.Generator], None]
     needs: tuple[str, ...] = (LANGUAGE_MODEL,)
     needs_one_of: tuple[str, ...] = ()
+    sizes: Mapping[str, float] = field(default_factory=dict)
 
 
 _REGISTRY: dict[str, Component] = {}
@@ -67,6 +71,8 @@ def register_component(component: Component) -> None:
             f"a component's name must be unique; found a second '{component.name}'; choose another name"
         )
     _REGISTRY[component.name] = component
+    if component.name not in COMPONENT_NAMES:
+        add_component_name(component.name, component.sizes)
 
 
 def component_names() -> tuple[str, ...]:
@@ -89,9 +95,8 @@ def lora_component(adapter: str) -> Component:
     """The component `lora.<adapter>`; its size is `ModelShape.lora[adapter]`."""
 
     def install(model: Phi4Model, shape: ModelShape) -> None:
-        from phi4train.model.lora import (
-            install_adapter,
-        )  # peft costs seconds that text-only runs need not pay
+        # peft costs seconds that text-only runs need not pay
+        from phi4train.model.lora import install_adapter
 
         if adapter not in shape.lora:
             raise ValueError(
@@ -114,9 +119,8 @@ def lora_component(adapter: str) -> Component:
     def initialise(model: Phi4Model, shape: ModelShape, generator: torch.Generator) -> None:
         for key, parameter in _owned(model.named_parameters(), canonical_key).items():
             if key.endswith("lora_A.weight"):
-                fill_uniform(
-                    parameter, generator, bound=parameter.shape[1] ** -0.5
-                )  # peft's kaiming, a = sqrt(5)
+                bound = parameter.shape[1] ** -0.5  # peft's kaiming, a = sqrt(5)
+                parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
             else:
                 parameter.zero_()
 
@@ -371,11 +375,6 @@ def set_activation_checkpointing(model: nn.Module, components: Collection[str]) 
     for name in able:
         for module in switches[name]:
             module.activation_checkpointing = name in components
-
-
-def fill_uniform(parameter: Tensor, generator: torch.Generator, bound: float) -> None:
-    """Draws all elements uniformly from [-bound, bound], in place; the draw is made in float32 on the CPU."""
-    parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
 
 
 def _registered(component: str) -> Component:

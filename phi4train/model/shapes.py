@@ -126,3 +126,5 @@ class ModelShape:
         default_factory=lambda: {"vision": LoraShape(256, 512, 0.0), "speech": LoraShape(320, 640, 0.01)}
     )
     """Adapters by name; the component of adapter `x` is `lora.x`."""
+    extra: dict[str, float] = field(default_factory=dict)
+    """Sizes of components that `imports` add, as `<component>.<size>`; the others keep their defaults."""

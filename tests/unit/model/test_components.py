@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from phi4train.batch import Batch, ImageInputs
 from phi4train.errors import CheckpointError
+from phi4train.model import component_names as component_names_module
 from phi4train.model import components as components_module
 from phi4train.model import routing as routing_module
 from phi4train.model.component_names import COMPONENT_NAMES
@@ -274,6 +275,7 @@ def test_a_third_modality_is_added_by_registration_alone(
 ) -> None:
     for owner, name in [
         (components_module, "_REGISTRY"),
+        (component_names_module, "_SIZES_OF_ADDED"),
         (routing_module, "_ADAPTER_OF_MODE"),
         (routing_module, "_ADAPTER_OF_MODALITY"),
     ]:
