@@ -109,8 +109,8 @@ def test_nothing_is_said_about_values_that_could_not_be_read() -> None:
 
 @pytest.mark.parametrize("component", ["encoder", "projector.speech", "projector.vision_speech"])
 def test_ctc_beside_a_component_of_audio_is_accepted(component: str) -> None:
-    fresh = dict.fromkeys(("audio_encoder", f"audio_{component}"), "fresh")
-    overrides = [f"trainable=[audio_{component}]", *(f"+init.{name}={value}" for name, value in fresh.items())]
+    fresh = {"audio_encoder", f"audio_{component}"}
+    overrides = [f"trainable=[audio_{component}]", *(f"+init.{name}=fresh" for name in fresh)]
     assert load_config([*FIXED, *overrides, "auxiliary.ctc_weight=0.3"]).auxiliary.ctc_weight == 0.3
 
 
