@@ -72,11 +72,23 @@ def test_every_stage_leaves_its_whole_run_folder(trained: Workspace, stage: str)
 
 
 @torch.no_grad()
-def test_text_only_logits_after_vision_sft_are_those_of_lm_sft_bit_for_bit(trained: Workspace) -> None:
-    before, after = model_of(trained, "lm_sft"), model_of(trained, "vision_sft")
-    assert "vision" in after.adapters
-    adapter = after.get_parameter("language_model.layers.0.mlp.down_proj.lora_B.vision.weight")
-    assert adapter.abs().max() > 0, "the adapter must have learned something, or this shows nothing"
+@pytest.mark.parametrize(
+    ("stage", "adapters"),
+    [
+        ("vision_sft", ["vision"]),
+        ("vision_multiframe", ["vision"]),
+        ("audio_sft", ["speech"]),
+        ("vision_speech", ["vision", "speech"]),
+    ],
+)
+def test_text_only_logits_are_those_of_lm_sft_bit_for_bit(
+    trained: Workspace, stage: str, adapters: list[str]
+) -> None:
+    before, after = model_of(trained, "lm_sft"), model_of(trained, stage)
+    assert after.adapters == adapters
+    for name in adapters:
+        adapter = after.get_parameter(f"language_model.layers.0.mlp.down_proj.lora_B.{name}.weight")
+        assert adapter.abs().max() > 0, "the adapter must have learned something, or this shows nothing"
     batch = text_batch()
     logits = [model(batch) @ model.head_weight.T for model in (before, after)]
     assert torch.equal(logits[0], logits[1])
@@ -351,6 +363,8 @@ def test_the_curriculum_skips_what_is_done_and_says_why_it_redoes_the_rest(works
     shutil.rmtree(workspace.runs / "vision_pretrain" / "demo" / "artifact")
     run_curriculum(STAGES, changed, said)
     text = said.export_text()
-    assert text.count("is done") == 3
+    done = [line.split()[0] for line in text.splitlines() if " is done: " in line]
+    assert done == ["lm_pretrain", "lm_sft", "vision_align", "audio_pretrain", "audio_sft"]
     assert "vision_pretrain runs: recipe: optimizer.weight_decay" in text
     assert "vision_sft runs: parent vision_pretrain:" in text
+    assert "vision_speech runs: parent vision_multiframe:" in text
