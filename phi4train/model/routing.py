@@ -59,11 +59,12 @@ class AdapterRows:
 
     Args:
         adapter: name of the LoRA.
-        rows_N: indices into the T axis, ascending, int64; None when the adapter works on all rows.
+        rows: of the T axis: a slice where they are adjacent, which costs least, as those of samples of equal
+            mode are in a batch; else indices, ascending, int64, (N,); None when it works on all rows.
     """
 
     adapter: str
-    rows_N: Tensor | None
+    rows: slice | Tensor | None
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,14 @@ def build_routing(adapter_of_T: Tensor, adapters: Sequence[str], device: torch.d
         if len(rows_N) == len(adapter_of_T):
             return Routing((AdapterRows(adapter, None),)) if len(rows_N) else Routing()
         if len(rows_N):
-            assignments.append(AdapterRows(adapter, rows_N.to(device)))
+            assignments.append(AdapterRows(adapter, _as_slice(rows_N) or rows_N.to(device)))
     return Routing(tuple(assignments))
+
+
+def _as_slice(rows_N: Tensor) -> slice | None:
+    """The same rows as a slice, if they are adjacent."""
+    first, last = int(rows_N[0]), int(rows_N[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows_N) else None
 
 
 def _index_of(adapter: str | None, adapters: Sequence[str]) -> int:

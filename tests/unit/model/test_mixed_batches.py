@@ -34,6 +34,9 @@ SAMPLES = (
 """Modes in no order, media of several sizes, one clip longer than the audio encoder's window."""
 
 
+BY_MODE = sorted(SAMPLES, key=lambda one: one.modes)
+"""The order of the loader, in which the rows of an adapter are adjacent."""
+
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 """Of the largest logit, or of the largest gradient of any parameter, where that is above 1."""
 
@@ -75,9 +78,12 @@ def assert_same(
         assert any(p.grad.abs().max() > 1e-3 for p in parameters_of(model, component).values()), component
 
 
+@pytest.mark.parametrize("order", [SAMPLES, BY_MODE], ids=["any order", "by mode"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_by_sample_a_mixed_batch_equals_one_run_per_sample(make_model: MakeModel, dtype: torch.dtype) -> None:
-    model, samples = make_model(*COMPONENTS).to(dtype), [cast(one, dtype) for one in SAMPLES]
+def test_by_sample_a_mixed_batch_equals_one_run_per_sample(
+    make_model: MakeModel, dtype: torch.dtype, order: Sequence[Batch]
+) -> None:
+    model, samples = make_model(*COMPONENTS).to(dtype), [cast(one, dtype) for one in order]
     packed = logits_and_gradients([laid_end_to_end(samples)], model, model)
     assert_same(packed, logits_and_gradients(samples, model, model), model)
 
@@ -124,10 +130,13 @@ def test_the_rules_differ_where_a_sample_has_media_and_agree_where_it_has_none(m
         assert (moved > 1e-2) == (one.modes != ("text",)), one.keys
 
 
+@pytest.mark.parametrize("order", [SAMPLES, BY_MODE], ids=["any order", "by mode"])
 @pytest.mark.parametrize("rule", ["sample", "token"])
 @torch.no_grad()
-def test_text_stays_bit_identical_whatever_shares_its_batch(make_model: MakeModel, rule: str) -> None:
-    mixed = laid_end_to_end(SAMPLES)
+def test_text_stays_bit_identical_whatever_shares_its_batch(
+    make_model: MakeModel, rule: str, order: Sequence[Batch]
+) -> None:
+    mixed = laid_end_to_end(order)
     all_text = replace(mixed, modes=("text",) * len(SAMPLES), media={})
     beside_media = make_model(*COMPONENTS, routing_rule=rule)(mixed).split(mixed.sample_lengths)
     beside_text = make_model()(all_text).split(mixed.sample_lengths)

@@ -116,8 +116,29 @@ def test_a_mode_whose_adapter_is_not_installed_uses_none(make_model: MakeModel, 
 def test_one_adapter_for_all_rows_needs_no_gather(make_model: MakeModel, make_batch: Make) -> None:
     model = make_model(*LORAS)
     (assignment,) = model.route(make_batch((5, 4), ("vision", "vision_speech"))).assignments
-    assert (assignment.adapter, assignment.rows_N) == ("vision", None)
+    assert (assignment.adapter, assignment.rows) == ("vision", None)
     assert model.route(make_batch((5, 4))) == Routing()
+
+
+def test_the_rows_of_adjacent_samples_are_a_slice_and_others_are_gathered(
+    make_model: MakeModel, make_batch: Make
+) -> None:
+    model = make_model(*LORAS)
+    vision, speech = model.route(make_batch((2, 3, 4, 2, 1), (*FOUR_MODES, "vision"))).assignments
+    assert isinstance(vision.rows, Tensor) and vision.rows.tolist() == [2, 3, 4, 9, 10, 11]
+    assert (speech.adapter, speech.rows) == ("speech", slice(5, 9))
+
+
+@pytest.mark.parametrize("modes", [("vision", "text", "speech"), ("vision", "speech", "vision")])
+def test_half_precision_routes_the_same_rows(
+    make_model: MakeModel, make_batch: Make, split_batch: Split, modes: tuple[str, ...]
+) -> None:
+    model, batch = make_model(*LORAS), make_batch((5, 7, 6), modes)
+    with torch.autocast("cpu", torch.bfloat16):
+        packed = _gradients(model, [batch])
+        separate = _gradients(model, split_batch(batch))
+    for name, gradient in packed.items():
+        torch.testing.assert_close(gradient, separate[name], atol=3e-2, rtol=3e-2)
 
 
 def test_an_unknown_mode_is_refused_with_the_nearest_name(make_model: MakeModel, make_batch: Make) -> None:
