@@ -1,8 +1,8 @@
 """Speech in eight languages from eSpeak NG: the same samples for the same words, whatever was said before.
 
 eSpeak NG keeps its oscillators between utterances, and no call resets them. So the library is loaded anew for
-each utterance: half a millisecond of two. It then seeds the noise of breathy voices with the time of day; a fixed
-seed replaces it.
+each utterance: half a millisecond of two. A fixed seed replaces the time of day, with which it then seeds the
+noise of breathy voices.
 """
 
 import _ctypes
