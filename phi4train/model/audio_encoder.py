@@ -25,6 +25,8 @@ _HALO_FRAMES = 7
 _GROUP_TOKENS = 4000
 """Tokens, padding counted, that go through the blocks at once: eight released windows."""
 _MAX_PADDED_FRACTION = 0.2
+_FREE_PADDING_TOKENS = 256
+"""Padding in a group that costs less than the calls of one group more: short clips go together."""
 _PIECE_TOKENS = 128
 """Tokens, padding counted, that are convolved at once: the first released map then has 84 MB in float32."""
 
@@ -219,16 +221,22 @@ def _cut_windows(num_frames: Sequence[int], window_tokens: int) -> list[Window]:
 
 
 def _group_windows(windows: Sequence[Window]) -> Iterator[list[Window]]:
-    """Windows alike in length, longest first: no group exceeds _GROUP_TOKENS, no window is padded by much."""
+    """Windows alike in length, longest first: no group exceeds _GROUP_TOKENS or is padded by much."""
     group: list[Window] = []
+    padding = 0
     for window in sorted(windows, key=lambda window: -window.num_tokens):
         if group:
             longest = group[0].num_tokens
+            missing = longest - window.num_tokens
             fits = (len(group) + 1) * longest <= _GROUP_TOKENS
-            if not fits or window.num_tokens < (1 - _MAX_PADDED_FRACTION) * longest:
+            is_wasteful = (
+                missing > _MAX_PADDED_FRACTION * longest and padding + missing > _FREE_PADDING_TOKENS
+            )
+            if not fits or is_wasteful:
                 yield group
-                group = []
+                group, padding = [], 0
         group.append(window)
+        padding += group[0].num_tokens - window.num_tokens
     if group:
         yield group
 

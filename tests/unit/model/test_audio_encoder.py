@@ -132,6 +132,7 @@ def test_tokens_know_their_order() -> None:
 
 def test_groups_are_alike_in_length_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio_encoder, "_GROUP_TOKENS", 40)
+    monkeypatch.setattr(audio_encoder, "_FREE_PADDING_TOKENS", 4)
     windows = audio_encoder._cut_windows([*LENGTHS, *range(8, 88, 8), 800], 10)
     groups = list(audio_encoder._group_windows(windows))
     assert sorted(window for group in groups for window in group) == sorted(windows)
@@ -139,7 +140,8 @@ def test_groups_are_alike_in_length_and_bounded(monkeypatch: pytest.MonkeyPatch)
         lengths = [window.num_tokens for window in group]
         assert lengths[0] == max(lengths)
         assert len(group) * lengths[0] <= 40
-        assert min(lengths) >= 0.8 * lengths[0]
+        padding = sum(lengths[0] - length for length in lengths)
+        assert min(lengths) >= 0.8 * lengths[0] or padding <= 4
     assert max(len(group) for group in groups) > 1
 
 
