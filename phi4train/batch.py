@@ -83,6 +83,7 @@ class Batch:
         tasks: task name of each sample, for metrics.
         keys: `<shard>/<key>` of each sample, for error messages.
         media: encoder inputs by modality (`image`, `audio`, ...); a modality that is absent has no entry.
+        readings_T: the id that a media slot shows or says, or IGNORE_INDEX, int64; None: none is known.
     """
 
     input_ids_T: Tensor
@@ -93,6 +94,7 @@ class Batch:
     tasks: tuple[str, ...]
     keys: tuple[str, ...]
     media: Mapping[str, MediaInputs] = field(default_factory=dict)
+    readings_T: Tensor | None = None
 
     @property
     def num_targets(self) -> int:

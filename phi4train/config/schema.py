@@ -177,6 +177,8 @@ class DataConfig:
 class AuxiliaryConfig:
     """Losses beside the objective; off by default, as the paper has none."""
 
+    reading_weight: float = 0.0
+    """Factor of a cross-entropy of media tokens, a mean per slot that a record's `reading` labels; 0: off."""
     ctc_weight: float = 0.0
     """Factor of a CTC loss of audio tokens, a mean per target token, beside the loss; 0: off."""
     ctc_tasks: list[str] = field(default_factory=lambda: ["asr"])

@@ -9,8 +9,21 @@ from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
 from phi4train.data.manifest import load_manifest
 from phi4train.errors import ManifestError
-from phi4train.model.component_names import AUDIO_ENCODER, AUDIO_PROJECTOR_PREFIX
+from phi4train.model.component_names import (
+    AUDIO_ENCODER,
+    AUDIO_PROJECTOR_PREFIX,
+    AUDIO_PROJECTOR_SPEECH,
+    AUDIO_PROJECTOR_VISION_SPEECH,
+    VISION_ENCODER,
+    VISION_PROJECTOR,
+)
 from phi4train.model.shapes import AudioShape, LanguageModelShape, VisionShape
+
+_MEDIA_COMPONENTS = (
+    *(VISION_ENCODER, VISION_PROJECTOR),
+    *(AUDIO_ENCODER, AUDIO_PROJECTOR_SPEECH, AUDIO_PROJECTOR_VISION_SPEECH),
+)
+"""Components whose output is a media token."""
 
 
 def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str], Config]) -> list[str]:
@@ -69,6 +82,11 @@ def _spec_augment_problems(config: Config) -> Iterator[str]:
 
 def _auxiliary_problems(config: Config) -> Iterator[str]:
     settings = config.auxiliary
+    if settings.reading_weight > 0 and not any(name in config.trainable for name in _MEDIA_COMPONENTS):
+        yield (
+            f"auxiliary.reading_weight needs a stage that trains one of {', '.join(_MEDIA_COMPONENTS)}; "
+            f"found {settings.reading_weight} and trainable={config.trainable}. Set auxiliary.reading_weight=0."
+        )
     if settings.ctc_weight <= 0:
         return
     if not any(name.startswith((AUDIO_ENCODER, AUDIO_PROJECTOR_PREFIX)) for name in config.trainable):
@@ -179,6 +197,7 @@ def _range_problems(config: Config) -> Iterator[str]:
     not_negative: dict[str, float] = {
         "seed": config.seed,
         "auxiliary.ctc_weight": config.auxiliary.ctc_weight,
+        "auxiliary.reading_weight": config.auxiliary.reading_weight,
         **{f"data.spec_augment.{name}": value for name, value in vars(config.data.spec_augment).items()},
         "optimizer.weight_decay": config.optimizer.weight_decay,
         "optimizer.gradient_clip_val": config.optimizer.gradient_clip_val,
@@ -258,7 +277,7 @@ def _language_model_problems(shape: LanguageModelShape) -> Iterator[str]:
         if len(factors) != shape.rotary_dim // 2:
             yield (
                 f"{key}.rope.{name} must have rotary_dim / 2 = {shape.rotary_dim // 2} values; "
-                f"found {len(factors)}. conf/rope/ has lists for heads of 32 and 64 dimensions."
+                f"found {len(factors)}. conf/rope/ has lists for heads of 16, 32 and 64 dimensions."
             )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phi4train.batch import Batch, MediaInputs
+from phi4train.batch import IGNORE_INDEX, Batch, MediaInputs
 from phi4train.data.decoding import DecodedSample
 from phi4train.data.media import media_kind
 
@@ -31,11 +31,29 @@ def collate(samples: Sequence[DecodedSample]) -> Batch:
         tasks=tuple(sample.sample.task for sample in ordered),
         keys=tuple(sample.key for sample in ordered),
         media=_collate_media(ordered, lengths),
+        readings_T=_collate_readings(ordered, lengths),
     )
 
 
 def _joined(arrays: Sequence[NDArray[Any]]) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(arrays).astype(np.int64))
+
+
+def _collate_readings(samples: Sequence[DecodedSample], lengths: Sequence[int]) -> torch.Tensor | None:
+    """The id that each slot reads, IGNORE_INDEX elsewhere; None where nothing has a reading."""
+    starts = np.cumsum([0, *lengths[:-1]])
+    known = [
+        (start + slot.start, slot.reading)
+        for start, sample in zip(starts, samples, strict=True)
+        for slot in sample.encoded.slots
+        if slot.reading is not None
+    ]
+    if not known:
+        return None
+    readings_T = np.full(sum(lengths), IGNORE_INDEX, dtype=np.int64)
+    for start, reading in known:
+        readings_T[start : start + len(reading)] = reading
+    return torch.from_numpy(readings_T)
 
 
 def _collate_media(samples: Sequence[DecodedSample], lengths: Sequence[int]) -> dict[str, MediaInputs]:

@@ -30,11 +30,15 @@ Ids = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class MediaSlot:
-    """The run of slot tokens that one media item fills: ids[start : start + length]."""
+    """The run of slot tokens that one media item fills: ids[start : start + length].
+
+    `reading` holds the id that each of them reads (not shifted); None where the record does not say.
+    """
 
     part: MediaPart
     start: int
     length: int
+    reading: Ids | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def encode_sample(
             no position carries a label then.
 
     Raises:
-        SampleError: cause `no_targets`, `no_prompt` or `unsupported_record`.
+        SampleError: cause `no_targets`, `no_prompt`, `reading_mismatch` or `unsupported_record`.
     """
     assert len(slot_lengths) == len(sample.media), "one length per media item"
     if sample.preference is not None:
@@ -144,9 +148,21 @@ class _PromptWriter:
 
     def add_media(self, part: MediaPart) -> None:
         length = next(self._slot_lengths)
-        self._slots.append(MediaSlot(part, len(self._ids), length))
+        self._slots.append(MediaSlot(part, len(self._ids), length, self._reading(part, length)))
         self._ids.extend([slot_token_id(media_kind(part.kind), self.tokenizer)] * length)
         self._is_target.extend([False] * length)
+
+    def _reading(self, part: MediaPart, length: int) -> Ids | None:
+        if part.reading is None or not length:  # an index is built without knowing lengths
+            return None
+        ids = self.tokenizer.encode(part.reading)
+        if len(ids) != length:
+            raise SampleError(
+                "reading_mismatch",
+                f"the reading of {part.member} has one token for each of its {length} slots · "
+                f"found {len(ids)} · mend the record, or leave its reading out",
+            )
+        return np.asarray(ids, dtype=np.int32)
 
     def shifted(self) -> EncodedSample:
         """All ids but the last; the label of each is the next id where that is a target."""

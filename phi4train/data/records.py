@@ -16,7 +16,7 @@ from a converter that forgot to make parts of it.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,10 +48,12 @@ class MediaPart:
     Args:
         kind: name of its MediaKind.
         member: `<name>.<ext>`; the member is `<key>.<name>.<ext>` in the shard.
+        reading: what its slot tokens show or say, one text token each; None: not known.
     """
 
     kind: str
     member: str
+    reading: str | None = None
 
 
 @dataclass(frozen=True)
@@ -264,11 +266,15 @@ def _parse_part(value: Any, where: str) -> Part:
     name = value.get("type") if isinstance(value, dict) else None
     if name == "video":
         return _parse_video(value, where)
-    if not isinstance(name, str) or value.keys() != {"type", name}:
+    optional = set() if name == "text" else {"reading"}
+    if not isinstance(name, str) or value.keys() - optional != {"type", name}:
         raise SampleError("bad_messages", f"{where} is {{type, <type>}} · found {value!r:.80}")
     if name == "text":
         return TextPart(_checked_text(value[name], f"{where}.{name}"))
-    return _parse_media(name, value[name], where)
+    part = _parse_media(name, value[name], where)
+    if "reading" in value:
+        return replace(part, reading=_checked_text(value["reading"], f"{where}.reading"))
+    return part
 
 
 def _parse_media(name: str, member: Any, where: str) -> MediaPart:

@@ -28,6 +28,7 @@ from phi4train.demo.speech import (
     asr_samples,
     ast_questions,
     ast_samples,
+    sign_samples,
     sqa_samples,
     sqqa_samples,
     ssum_samples,
@@ -50,24 +51,25 @@ class DemoSizes:
     Running text and questions about Python have what there is.
     """
 
-    written_panels: int = 14_000
-    exercises: int = 8_000
+    written_panels: int = 30_000
+    exercises: int = 6_000
     small_talk: int = 2_000
-    captions: int = 16_000
+    captions: int = 6_000
     lines: int = 4_000
-    drawn_panels: int = 20_000
+    drawn_panels: int = 24_000
     photos: int = 200
     multi_image: int = 3_000
     video: int = 1_000
-    written_multi_image: int = 4_000
+    written_multi_image: int = 9_000
     asr: int = 5_000
     ast: int = 1_000
     sqa: int = 1_000
     sqqa: int = 1_500
+    signs: int = 1_000
     ssum: int = 200
     sounds: int = 500
     spoken_panels: int = 2_500
-    written_speech: int = 12_000
+    written_speech: int = 24_000
     held_out_captions: int = 400
     held_out_lines: int = 200
     held_out_per_task: int = 200
@@ -181,6 +183,7 @@ def _question_families(sizes: DemoSizes) -> Iterator[Family]:
     made = {
         "sqa": (sqa_samples, sizes.sqa),
         "sqqa": (sqqa_samples, sizes.sqqa),
+        "signs": (sign_samples, sizes.signs),
         "ssum": (ssum_samples, sizes.ssum),
         "sounds": (au_samples, sizes.sounds),
         "spoken_panels": (_with_digits(spoken_panel_samples), sizes.spoken_panels),

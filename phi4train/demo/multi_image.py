@@ -37,6 +37,17 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
 MULTI_IMAGE_TASKS = tuple(task for task in WORDINGS if task.startswith("mi_"))
 VIDEO_TASKS = tuple(task for task in WORDINGS if task.startswith("video_"))
 
+WEIGHTS: Mapping[str, float] = {
+    "mi_larger": 3.0,
+    "mi_same": 1.0,
+    "mi_count": 0.5,
+    "mi_which": 0.5,
+    "video_last": 1.0,
+    "video_trend": 0.5,
+    "video_move": 0.5,
+}
+"""How often each task is drawn for training, compared to the others; held-out samples take turns."""
+
 _FEW_FORMS = ("mi_same", "video_move")
 """Tasks whose written sequences are too few to hold any out."""
 
@@ -60,7 +71,7 @@ class PanelsQuestion:
 
 
 def multi_image_samples(count: int, rng: Random, images: DigitImages, held_out: bool) -> Iterator[DemoSample]:
-    """Two to four images in a turn, tasks `mi_<task>`, all equally often.
+    """Two to four images in a turn, tasks `mi_<task>`.
 
     Args:
         images: of the split; held-out samples are drawn without augmentation.
@@ -79,8 +90,8 @@ def written_multi_image(count: int, rng: Random, held_out: bool = False) -> Iter
     Tasks with few written forms are never held out, so they are not measured either.
     """
     tasks = tuple(WORDINGS) if not held_out else tuple(task for task in WORDINGS if task not in _FEW_FORMS)
-    for number in range(count):
-        asked = _draw(tasks[number % len(tasks)], rng)
+    for task in _tasks(tasks, count, rng, held_out):
+        asked = _draw(task, rng)
         while _is_held_out(asked) != held_out:
             asked = _draw(asked.task, rng)
         content = asked.layout + asked.prompt
@@ -96,8 +107,8 @@ def _drawn(
 ) -> Iterator[DemoSample]:
     blank = Image.new("L", (SOURCE_PIXELS, SOURCE_PIXELS), 0)
     with_blank = {**images, _EMPTY: [blank]}
-    for number in range(count):
-        asked = _draw(tasks[number % len(tasks)], rng)
+    for task in _tasks(tasks, count, rng, held_out):
+        asked = _draw(task, rng)
         pictures = [draw_png(panel, with_blank, rng, augment=not held_out) for panel in asked.panels]
         media = {f"{place}.png": picture for place, picture in enumerate(pictures)}
         shown: list[dict[str, Any]] = [{"type": "image", "image": member} for member in media]
@@ -105,6 +116,12 @@ def _drawn(
             shown = [{"type": "video", "frames": list(media), "fps": FRAMES_PER_SECOND}]
         content = [*shown, {"type": "text", "text": asked.prompt}]
         yield DemoSample(question_record(content, asked.answer, asked.task, is_measured=held_out), media)
+
+
+def _tasks(tasks: Sequence[str], count: int, rng: Random, held_out: bool) -> list[str]:
+    if held_out:
+        return [tasks[number % len(tasks)] for number in range(count)]
+    return rng.choices(tasks, [WEIGHTS[task] for task in tasks], k=count)
 
 
 def _draw(task: str, rng: Random) -> PanelsQuestion:

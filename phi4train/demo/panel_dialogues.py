@@ -1,6 +1,6 @@
 """Dialogues about panels, drawn or written: the same panels, questions and answers in two forms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from phi4train.demo.handwriting import DigitImages, draw_png
@@ -11,11 +11,22 @@ from phi4train.demo.samples import DemoSample, Turn, dialogue, is_held_out
 WRITTEN_HELD_OUT_FRACTION = 0.1
 """Share of all written panels of two or more digits that only held-out samples may use."""
 
-MAX_TURNS = 4
-"""Question and answer pairs of a training dialogue: many share the cost of one image."""
+TURNS = (2, 5)
+"""Fewest and most questions that are drawn for a training dialogue: many share the cost of one image."""
 
-LONG_ANSWER_WEIGHT = 0.4
-"""How often a question with a long answer (all digits, a caption) is asked, compared to a short one."""
+TASK_WEIGHTS: Mapping[str, float] = {
+    "single": 1.0,
+    "multi": 1.5,
+    "what": 0.7,
+    "count": 1.0,
+    "count_digit": 0.5,
+    "where": 0.2,
+    "sum": 1.0,
+    "compare": 1.5,
+    "read": 0.5,
+    "describe": 0.15,
+}
+"""How often each question is drawn, compared to the others that fit a panel."""
 
 SHAPES = (SINGLE, PAIR, *NUMBERS, *GRIDS, *GRIDS)
 """Shapes of training panels in the frequency in which they are drawn."""
@@ -25,11 +36,12 @@ CAPTION_SHAPES = (SINGLE, *NUMBERS, *GRIDS, (3, 3), (3, 3))
 
 
 def drawn_dialogues(count: int, images: DigitImages, rng: Random) -> Iterator[DemoSample]:
-    """Training dialogues over one image each, with up to `MAX_TURNS` questions."""
+    """Training dialogues over one image each, with up to `TURNS[1]` questions."""
     for _ in range(count):
         panel = draw_panel(rng.choice(SHAPES), rng)
         turns = _several_turns(panel, _questions(panel), rng)
-        yield dialogue(turns, task=f"vqa_{_kind(panel)}", image=draw_png(panel, images, rng, augment=True))
+        image = draw_png(panel, images, rng, augment=True)
+        yield dialogue(turns, task=f"vqa_{_kind(panel)}", image=image, reading=panel.as_layout())
 
 
 def drawn_questions(count_per_task: int, images: DigitImages, rng: Random) -> Iterator[DemoSample]:
@@ -52,7 +64,8 @@ def drawn_captions(count: int, images: DigitImages, rng: Random, held_out: bool)
         assert turn is not None, "every panel can be read and described"
         image = draw_png(panel, images, rng, augment=not held_out)
         is_measured = held_out and turn.task != "describe"
-        yield dialogue([turn], task=f"caption_{_kind(panel)}", image=image, is_measured=is_measured)
+        reading = None if held_out else panel.as_layout()
+        yield dialogue([turn], f"caption_{_kind(panel)}", "", image, reading, is_measured)
 
 
 def written_dialogues(count: int, rng: Random) -> Iterator[DemoSample]:
@@ -83,10 +96,10 @@ def _questions(panel: Panel) -> list[str]:
 
 
 def _several_turns(panel: Panel, tasks: Sequence[str], rng: Random) -> list[Turn]:
-    """One to `MAX_TURNS` different questions about the panel."""
+    """Up to `TURNS[1]` different questions about the panel."""
     turns: dict[str, Turn] = {}
-    weights = [1.0 if task in QUESTION_TASKS else LONG_ANSWER_WEIGHT for task in tasks]
-    for task in rng.choices(tasks, weights, k=rng.randint(1, MAX_TURNS)):
+    weights = [TASK_WEIGHTS[task] for task in tasks]
+    for task in rng.choices(tasks, weights, k=rng.randint(*TURNS)):
         turn = ask(task, panel, rng)
         if turn is not None:
             turns.setdefault(turn.question, turn)

@@ -12,7 +12,8 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
     "single": ("What digit is this?", "Which digit?"),
     "multi": ("What number is this?", "Which number?"),
     "what": ("Row {row}, column {column}?", "What is in row {row}, column {column}?"),
-    "count": ("How many {digit}s?", "Count the {digit}s."),
+    "count": ("How many digits?", "Count the digits."),
+    "count_digit": ("How many {digit}s?", "Count the {digit}s."),
     "where": ("Where is the {digit}?", "Find the {digit}."),
     "sum": ("What is the sum?", "Add the two digits."),
     "compare": ("Which is larger?", "What is the larger digit?"),
@@ -39,8 +40,12 @@ def _what(panel: Panel, rng: Random) -> tuple[str, str]:
 
 
 def _count(panel: Panel, rng: Random) -> tuple[str, str]:
+    return rng.choice(WORDINGS["count"]), str(len(panel.digits))
+
+
+def _count_digit(panel: Panel, rng: Random) -> tuple[str, str]:
     digit = rng.choice(panel.digits) if rng.random() < 0.8 else rng.randrange(10)
-    return rng.choice(WORDINGS["count"]).format(digit=digit), str(panel.digits.count(digit))
+    return rng.choice(WORDINGS["count_digit"]).format(digit=digit), str(panel.digits.count(digit))
 
 
 def _where(panel: Panel, rng: Random) -> tuple[str, str] | None:
@@ -78,7 +83,8 @@ _ASKERS: Mapping[str, tuple[_Asker, tuple[tuple[int, int], ...]]] = {
     "single": (_single, (SINGLE,)),
     "multi": (_multi, NUMBERS),
     "what": (_what, GRIDS),
-    "count": (_count, GRIDS),
+    "count": (_count, (*NUMBERS, *GRIDS)),
+    "count_digit": (_count_digit, GRIDS),
     "where": (_where, GRIDS),
     "sum": (_sum, (PAIR,)),
     "compare": (_compare, (PAIR,)),
@@ -86,7 +92,7 @@ _ASKERS: Mapping[str, tuple[_Asker, tuple[tuple[int, int], ...]]] = {
     "describe": (_describe, (SINGLE, *NUMBERS, *GRIDS)),
 }
 
-QUESTION_TASKS = ("single", "multi", "what", "count", "where", "sum", "compare")
+QUESTION_TASKS = ("single", "multi", "what", "count", "count_digit", "where", "sum", "compare")
 """Tasks with a short answer, measured by exact match."""
 
 CAPTION_TASKS = ("single", "read", "describe")

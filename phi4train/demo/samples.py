@@ -31,6 +31,7 @@ def dialogue(
     task: str,
     context: str = "",
     image: bytes | None = None,
+    reading: str | None = None,
     is_measured: bool = False,
 ) -> DemoSample:
     """A sample of user and assistant turns.
@@ -38,6 +39,7 @@ def dialogue(
     Args:
         context: text that stands before the first question.
         image: PNG that stands before the first question.
+        reading: what each token of the image shows, for the auxiliary loss; None: not known.
         is_measured: the last answer is short and the only right one, so that exact match can judge it.
     """
     messages: list[dict[str, Any]] = []
@@ -49,7 +51,7 @@ def dialogue(
         opening
         if image is None
         else [
-            {"type": "image", "image": IMAGE_MEMBER},
+            {"type": "image", "image": IMAGE_MEMBER} | ({"reading": reading} if reading else {}),
             {"type": "text", "text": opening},
         ]
     )

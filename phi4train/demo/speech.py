@@ -10,12 +10,14 @@ from phi4train.demo.speech_tasks import (
     Exchange,
     draw_exchange,
     question,
+    signs,
     spoken_query,
     summary,
     transcription,
     translation,
 )
-from phi4train.demo.speech_words import LANGUAGES
+from phi4train.demo.speech_words import LANGUAGES, heard_words
+from phi4train.demo.spoken_panels import spoken_question_sample
 
 TRANSLATED_LANGUAGES = tuple(language for language in LANGUAGES if language != "en")
 
@@ -65,9 +67,18 @@ def ssum_samples(count: int, rng: Random, held_out: bool) -> Iterator[DemoSample
     return (_sample(summary, rng, held_out) for _ in range(count))
 
 
+def sign_samples(count: int, rng: Random, held_out: bool) -> Iterator[DemoSample]:
+    """Spoken questions written in signs (`3 + 4`): words that an encoder must tell apart; task `signs`."""
+    for number in range(count):
+        if number % 2:
+            yield _sample(signs, rng, held_out)
+        else:
+            yield spoken_question_sample(rng, held_out)
+
+
 def _sample(make: Callable[[Random], Exchange], rng: Random, held_out: bool) -> DemoSample:
     said = draw_exchange(make, rng, held_out)
-    clip = spoken_clip(said.spoken, said.language, rng, held_out)
+    clip = spoken_clip(said.spoken, said.language, rng, held_out, heard_words(said.spoken, said.symbols))
     return audio_sample(
         clip,
         said.prompt,

@@ -4,7 +4,7 @@ An `Exchange` is spoken by `speech.py` and written by `written_speech.py`: both 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from phi4train.demo.arithmetic import number_word
@@ -135,6 +135,12 @@ def spoken_query(rng: Random) -> Exchange:
     symbols = (str(a), operator, str(b))
     content = f"{min(a, b)}{operator}{max(a, b)}"
     return Exchange("sqqa", "en", spoken, symbols, SPOKEN_QUERY, answer, content)
+
+
+def signs(rng: Random) -> Exchange:
+    """A spoken query as its transcript in signs: `3 + 4`."""
+    said = spoken_query(rng)
+    return replace(said, task="signs", prompt=TRANSCRIBE, answer=" ".join(said.symbols))
 
 
 def summary(rng: Random) -> Exchange:

@@ -1,14 +1,32 @@
 """Drawn panels with spoken questions: the image, the clip, and no text."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from random import Random
 
 from phi4train.demo.handwriting import DigitImages, draw_png
 from phi4train.demo.panels import Panel, draw_panel
-from phi4train.demo.questions import QUESTION_TASKS, ask, shapes_of
+from phi4train.demo.questions import WORDINGS, ask, shapes_of
 from phi4train.demo.samples import DemoSample, Turn
-from phi4train.demo.speech_clips import audio_sample, spoken_clip
-from phi4train.demo.speech_words import spoken_numbers
+from phi4train.demo.speech_clips import Clip, audio_sample, spoken_clip
+from phi4train.demo.speech_tasks import TRANSCRIBE
+from phi4train.demo.speech_words import DIGIT_SIGNS, spoken_numbers
+
+SPOKEN_TASKS = ("single", "multi", "what", "count", "sum", "compare")
+"""Questions about panels that are spoken."""
+
+PANEL_SYMBOLS: Mapping[str, str] = {
+    "single": "?",
+    "multi": "&",
+    "what": ",",
+    "count": "#",
+    "count_digit": "$",
+    "where": "@",
+    "sum": "+",
+    "compare": ">",
+    "compare_yes_no": "<",
+}
+"""How the spoken question about a panel is written, before its numbers."""
 
 
 def spoken_panel_samples(
@@ -20,10 +38,32 @@ def spoken_panel_samples(
         images: of the split.
     """
     for number in range(count):
-        panel, turn = draw_question(QUESTION_TASKS[number % len(QUESTION_TASKS)], rng)
-        clip = spoken_clip(spoken_numbers(turn.question), "en", rng, held_out)
+        panel, turn = draw_question(SPOKEN_TASKS[number % len(SPOKEN_TASKS)], rng)
+        clip = _spoken(turn, rng, held_out)
         image = draw_png(panel, images, rng, augment=not held_out)
         yield audio_sample(clip, "", turn.answer, f"vs_{turn.task}", "en", image, is_measured=held_out)
+
+
+def spoken_question_sample(rng: Random, held_out: bool) -> DemoSample:
+    """A question about panels, without any, whose transcript is its signs; task `signs`."""
+    _, turn = draw_question(rng.choice(SPOKEN_TASKS), rng)
+    answer = " ".join(question_symbols(turn))
+    clip = _spoken(turn, rng, held_out)
+    return audio_sample(clip, TRANSCRIBE, answer, "signs", "en", is_measured=held_out)
+
+
+def _spoken(turn: Turn, rng: Random, held_out: bool) -> Clip:
+    """The question in a random voice; its sign is read at the first word, its numbers at theirs."""
+    text = spoken_numbers(turn.question)
+    _, *others = re.findall(r"[^\s,.?]+", text)
+    sign, *_ = question_symbols(turn)
+    return spoken_clip(text, "en", rng, held_out, (sign, *(DIGIT_SIGNS.get(word, "") for word in others)))
+
+
+def question_symbols(turn: Turn) -> tuple[str, ...]:
+    """How the spoken question of a turn about a panel is written: its sign, then its numbers."""
+    kind = "compare_yes_no" if turn.question in WORDINGS["compare_yes_no"] else turn.task
+    return PANEL_SYMBOLS[kind], *re.findall(r"\d", turn.question)
 
 
 def draw_question(task: str, rng: Random) -> tuple[Panel, Turn]:

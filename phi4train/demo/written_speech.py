@@ -6,16 +6,15 @@ Later stages freeze the language model. What it has learned from these, an audio
 token like `7` where the word is heard and tokens like `~` elsewhere.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
 from phi4train.demo.panel_dialogues import is_held_out_panel
-from phi4train.demo.questions import QUESTION_TASKS, WORDINGS
 from phi4train.demo.records import question_record
-from phi4train.demo.samples import DemoSample, Turn
+from phi4train.demo.samples import DemoSample
 from phi4train.demo.sounds import SYMBOLS, Sound, draw_sound_question
 from phi4train.demo.speech import TRANSLATED_LANGUAGES
+from phi4train.demo.speech_clips import FILLER
 from phi4train.demo.speech_tasks import (
     Exchange,
     draw_exchange,
@@ -25,34 +24,19 @@ from phi4train.demo.speech_tasks import (
     transcription,
     translation,
 )
-from phi4train.demo.spoken_panels import draw_question
+from phi4train.demo.spoken_panels import SPOKEN_TASKS, draw_question, question_symbols
 
-FILLER = "~"
-"""Stands where nothing new is heard; an empty cell of a written panel looks the same."""
-
-FILLER_RUN = (1, 8)
+FILLER_RUN = (2, 6)
 """Fewest and most fillers before, between and after symbols; a digit lasts 5 or 6 audio tokens."""
 
-PANEL_SYMBOLS: Mapping[str, str] = {
-    "single": "?",
-    "multi": "&",
-    "what": ",",
-    "count": "#",
-    "where": "@",
-    "sum": "+",
-    "compare": ">",
-    "compare_yes_no": "<",
-}
-"""How the spoken question about a panel is written, before its numbers."""
-
 WEIGHTS: Mapping[str, float] = {
-    "asr": 3.0,
-    "ast": 1.5,
-    "sqa": 1.5,
-    "sqqa": 1.5,
-    "ssum": 0.5,
-    "au": 0.75,
-    "vs": 2.5,
+    "asr": 4.0,
+    "ast": 0.5,
+    "sqa": 1.0,
+    "sqqa": 2.0,
+    "ssum": 0.2,
+    "au": 0.3,
+    "vs": 2.0,
 }
 """How often each task is written, compared to the others."""
 
@@ -74,12 +58,6 @@ def written_audio(symbols: Sequence[str], rng: Random) -> str:
     """The symbols apart by random runs of filler, which also stand before and after."""
     runs = [FILLER * rng.randint(*FILLER_RUN) for _ in range(len(symbols) + 1)]
     return runs[0] + "".join(symbol + run for symbol, run in zip(symbols, runs[1:], strict=True))
-
-
-def question_symbols(turn: Turn) -> tuple[str, ...]:
-    """How the spoken question of a turn about a panel is written: its sign, then its numbers."""
-    kind = "compare_yes_no" if turn.question in WORDINGS["compare_yes_no"] else turn.task
-    return PANEL_SYMBOLS[kind], *re.findall(r"\d", turn.question)
 
 
 def _spoken(make: Callable[[Random], Exchange]) -> Callable[[str, Random, bool], DemoSample]:
@@ -110,7 +88,7 @@ def _sound_symbols(sound: Sound) -> tuple[str, ...]:
 
 def _panel(task: str, rng: Random, held_out: bool) -> DemoSample:
     while True:
-        panel, turn = draw_question(rng.choice(QUESTION_TASKS), rng)
+        panel, turn = draw_question(rng.choice(SPOKEN_TASKS), rng)
         if is_held_out_panel(panel) == held_out:
             break
     context = panel.as_layout()

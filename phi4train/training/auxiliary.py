@@ -1,10 +1,16 @@
-"""An auxiliary loss beside a stage's objective: CTC of audio tokens against the text that the clip says."""
+"""Auxiliary losses beside a stage's objective: media tokens are to look like the text that they show or say.
+
+`AuxiliaryCtc` needs the text of a clip alone; `AuxiliaryReading` a record that says what each slot reads.
+Neither adds parameters: a token's logits are its products with the embeddings of all ids, after scaling it to
+a root mean square of 1.
+"""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +23,60 @@ from phi4train.errors import ConfigError
 from phi4train.model.audio_encoder import num_audio_tokens
 from phi4train.model.phi4 import Phi4Model
 from phi4train.objectives.ctc import fewest_ctc_tokens, linear_ctc
+from phi4train.objectives.next_token import linear_cross_entropy
+
+
+class Selection(Protocol):
+    """The part of a batch that has an auxiliary loss."""
+
+    @property
+    def num_targets(self) -> int:
+        """What its loss is a sum over; 0: it has none."""
+
+
+class AuxiliaryLoss(Protocol):
+    """A loss of the embedded tokens of a batch."""
+
+    @property
+    def name(self) -> str:
+        """As metrics call it."""
+
+    @property
+    def weight(self) -> float:
+        """Factor of the mean loss per target beside the stage's own loss."""
+
+    def select(self, batch: Batch) -> Selection:
+        """What has the loss, known before anything is computed."""
+
+    def loss_sum(self, model: Phi4Model, embedded_TD: Tensor, selection: Any) -> Tensor:
+        """The summed loss of a selection with targets, a scalar; `model`'s embeddings get no gradient.
+
+        Args:
+            embedded_TD: what `model.embed` returned for the batch.
+            selection: what `select` returned for it.
+        """
+
+
+class AuxiliarySteps:
+    """The auxiliary losses of one optimizer step, each a mean over its targets in all micro-batches."""
+
+    def __init__(self, losses: Sequence[AuxiliaryLoss], micro_batches: Sequence[Batch]) -> None:
+        self._losses = losses
+        self._selections = [[loss.select(batch) for batch in micro_batches] for loss in losses]
+        self._counts = [sum(selection.num_targets for selection in own) for own in self._selections]
+        self._sums: dict[str, list[Tensor]] = {}
+
+    def shares(self, number: int, model: Phi4Model, embedded_TD: Tensor) -> Iterator[Tensor]:
+        """What micro-batch `number` adds to the step's loss."""
+        for loss, selections, count in zip(self._losses, self._selections, self._counts, strict=True):
+            if selections[number].num_targets:
+                mean = loss.loss_sum(model, embedded_TD, selections[number]) / count
+                self._sums.setdefault(loss.name, []).append(mean.detach())
+                yield loss.weight * mean
+
+    def means(self) -> dict[str, float]:
+        """The mean of each loss that had targets, without its weight."""
+        return {name: torch.stack(shares).sum().item() for name, shares in self._sums.items()}
 
 
 @dataclass(frozen=True)
@@ -41,10 +101,7 @@ NO_CLIPS = CtcClips((), ())
 
 
 class AuxiliaryCtc:
-    """Which clips of a batch have a CTC loss, and that loss; it adds no parameters to the model.
-
-    An audio token's logits are its products with the embeddings of all ids, after scaling it to a root mean
-    square of 1: it learns to look like the id that is heard at it, or like the blank.
+    """CTC of a clip's tokens: each learns to look like an id that is heard, or like the blank.
 
     Args:
         weight: factor of the mean loss per target id beside the stage's own loss.
@@ -53,6 +110,8 @@ class AuxiliaryCtc:
         tokenizer: tells which ids of an answer cannot be heard.
     """
 
+    name = "ctc"
+
     def __init__(self, weight: float, tasks: Collection[str], blank_id: int, tokenizer: Tokenizer) -> None:
         self.weight = weight
         self._tasks = frozenset(tasks)
@@ -60,7 +119,7 @@ class AuxiliaryCtc:
         silent_ids = {blank_id, *tokenizer.special_token_ids.values()}
         self._is_heard = cache(lambda i: i not in silent_ids and not tokenizer.decode([i]).isspace())
 
-    def clips(self, batch: Batch) -> CtcClips:
+    def select(self, batch: Batch) -> CtcClips:
         """The clips that stand alone in a sample of the tasks and have tokens enough for its answer."""
         audio = batch.media.get("audio")
         if audio is None:
@@ -82,15 +141,8 @@ class AuxiliaryCtc:
         return CtcClips(positions, targets)
 
     def loss_sum(self, model: Phi4Model, embedded_TD: Tensor, clips: CtcClips) -> Tensor:
-        """The summed loss of at least one clip, a scalar.
-
-        Args:
-            model: gives the embeddings of ids; they get no gradient.
-            embedded_TD: what `model.embed` returned for the clips' batch.
-            clips: what `clips` returned for it.
-        """
-        tokens_ND = embedded_TD.index_select(0, torch.cat(list(clips.positions)))
-        normed_ND = F.rms_norm(tokens_ND, tokens_ND.shape[1:], eps=model.language_model.shape.norm_eps)
+        """See AuxiliaryLoss."""
+        normed_ND = _normed(model, embedded_TD, torch.cat(list(clips.positions)))
         num_tokens = [len(positions) for positions in clips.positions]
         loss_sum, _ = linear_ctc(normed_ND, num_tokens, model.head_weight, clips.targets, self._blank_id)
         return loss_sum
@@ -99,14 +151,66 @@ class AuxiliaryCtc:
         return [label for label in labels_T.tolist() if label != IGNORE_INDEX and self._is_heard(label)]
 
 
-def build_auxiliary_ctc(config: AuxiliaryConfig, tokenizer: Tokenizer) -> AuxiliaryCtc | None:
-    """The auxiliary loss that a recipe asks for; None: its weight is 0.
+@dataclass(frozen=True)
+class ReadSlots:
+    """Slots whose reading is known: their positions in the flat T axis and the ids that they read, int64."""
+
+    positions: Tensor
+    ids: Tensor
+
+    @property
+    def num_targets(self) -> int:
+        """Slots with a known reading."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class AuxiliaryReading:
+    """Cross-entropy of media tokens: each learns to look like the id that its record says it reads.
+
+    Args:
+        weight: factor of the mean loss per slot beside the stage's own loss.
+    """
+
+    weight: float
+    name: str = "reading"
+
+    def select(self, batch: Batch) -> ReadSlots:
+        """The slots of the batch whose reading is known."""
+        readings_T = batch.readings_T
+        if readings_T is None:
+            nothing = batch.input_ids_T[:0]
+            return ReadSlots(nothing, nothing)
+        positions = (readings_T != IGNORE_INDEX).nonzero().squeeze(1)
+        return ReadSlots(positions, readings_T[positions])
+
+    def loss_sum(self, model: Phi4Model, embedded_TD: Tensor, slots: ReadSlots) -> Tensor:
+        """See AuxiliaryLoss."""
+        normed_ND = _normed(model, embedded_TD, slots.positions)
+        loss_sum, _ = linear_cross_entropy(normed_ND, model.head_weight.detach(), slots.ids)
+        return loss_sum
+
+
+def _normed(model: Phi4Model, embedded_TD: Tensor, positions: Tensor) -> Tensor:
+    tokens_ND = embedded_TD.index_select(0, positions)
+    return F.rms_norm(tokens_ND, tokens_ND.shape[1:], eps=model.language_model.shape.norm_eps)
+
+
+def build_auxiliaries(config: AuxiliaryConfig, tokenizer: Tokenizer) -> list[AuxiliaryLoss]:
+    """The auxiliary losses that a recipe gives a weight.
 
     Raises:
-        ConfigError: the blank is not one token.
+        ConfigError: the blank of CTC is not one token.
     """
-    if config.ctc_weight == 0:
-        return None
+    losses: list[AuxiliaryLoss] = []
+    if config.ctc_weight:
+        losses.append(_build_ctc(config, tokenizer))
+    if config.reading_weight:
+        losses.append(AuxiliaryReading(config.reading_weight))
+    return losses
+
+
+def _build_ctc(config: AuxiliaryConfig, tokenizer: Tokenizer) -> AuxiliaryCtc:
     ids = tokenizer.encode(config.ctc_blank)
     if len(ids) != 1:
         raise ConfigError(

@@ -158,8 +158,8 @@ def step_metrics(
     }
     for task, (loss, count) in result.task_losses.items():
         metrics[keys.LOSS_PER_TASK.format(task=task)] = loss / count
-    if result.ctc_loss is not None:
-        metrics[keys.CTC_LOSS] = result.ctc_loss
+    for name, loss in result.auxiliary_losses.items():
+        metrics[keys.AUXILIARY_LOSS.format(name=name)] = loss
     for component, norm in result.component_grad_norms.items():
         metrics[keys.GRAD_NORM_PER_COMPONENT.format(component=component)] = norm
     return metrics
@@ -211,8 +211,8 @@ class ProgressBar(L.Callback):
         assert isinstance(pl_module, StageModule) and pl_module.result is not None
         result = pl_module.result
         self._tokens += sum(micro_batch.input_ids_T.numel() for micro_batch in batch.micro_batches)
-        ctc = "" if result.ctc_loss is None else f"  ctc {result.ctc_loss:.3f}"
-        numbers = f"loss {result.loss:.3f}{ctc}  lr {result.lr:.2e}"
+        others = "".join(f"  {name} {loss:.3f}" for name, loss in result.auxiliary_losses.items())
+        numbers = f"loss {result.loss:.3f}{others}  lr {result.lr:.2e}"
         self._bar.update(self._task, completed=result.step + 1, numbers=numbers)
         is_line_due = (result.step + 1) % self._every_n_steps == 0 or result.step + 1 == self._max_steps
         if not self._console.is_terminal and is_line_due:

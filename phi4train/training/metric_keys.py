@@ -3,7 +3,7 @@
 STEP = "step"
 LOSS = "train/loss"
 LOSS_PER_TASK = "train/loss/{task}"
-CTC_LOSS = "train/ctc_loss"
+AUXILIARY_LOSS = "train/{name}_loss"
 LR = "optim/lr"
 GRAD_NORM = "optim/grad_norm"
 GRAD_NORM_PER_COMPONENT = "optim/grad_norm/{component}"

@@ -13,7 +13,7 @@ from phi4train.data.loader import StepBatch
 from phi4train.errors import NonFiniteError
 from phi4train.model.phi4 import Phi4Model
 from phi4train.objectives.next_token import linear_cross_entropy
-from phi4train.training.auxiliary import NO_CLIPS, AuxiliaryCtc
+from phi4train.training.auxiliary import AuxiliaryLoss, AuxiliarySteps
 from phi4train.training.optimizer import AdamWSettings, build_adamw, trainable_tensors
 from phi4train.training.schedule import Schedule
 
@@ -31,8 +31,8 @@ class StepResult:
     task_losses: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     """Sum of losses and number of targets by task."""
     component_grad_norms: Mapping[str, float] = field(default_factory=dict)
-    ctc_loss: float | None = None
-    """Mean auxiliary loss per target id, without its weight; None where there is none. Not part of `loss`."""
+    auxiliary_losses: Mapping[str, float] = field(default_factory=dict)
+    """Mean per target of each auxiliary loss that has targets, without its weight. Not part of `loss`."""
 
 
 class StageModule(L.LightningModule):
@@ -46,7 +46,7 @@ class StageModule(L.LightningModule):
         gradient_clip_val: largest global gradient norm; 0: no clipping.
         max_bad_steps: steps in a row with a non-finite loss or gradient before the run stops.
         start_step: index of the first step of this process.
-        ctc: an auxiliary loss of audio tokens, added to the loss that is minimised; None: none.
+        auxiliaries: losses of the embedded tokens that are added to the loss that is minimised.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class StageModule(L.LightningModule):
         gradient_clip_val: float,
         max_bad_steps: int,
         start_step: int,
-        ctc: AuxiliaryCtc | None = None,
+        auxiliaries: Sequence[AuxiliaryLoss] = (),
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -69,7 +69,7 @@ class StageModule(L.LightningModule):
         self.gradient_clip_val = gradient_clip_val
         self.max_bad_steps = max_bad_steps
         self.next_step = start_step
-        self.ctc = ctc
+        self.auxiliaries = auxiliaries
         self.num_bad_in_a_row = 0
         self.result: StepResult | None = None
 
@@ -97,7 +97,7 @@ class StageModule(L.LightningModule):
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["lr_multiplier"]
         self.optimizer.zero_grad(set_to_none=True)
-        loss_sum, task_losses, ctc_loss = self._accumulate(batch.micro_batches, num_targets)
+        loss_sum, task_losses, auxiliary_losses = self._accumulate(batch.micro_batches, num_targets)
         norms = self._component_grad_norms()
         grad_norm = sum(norm**2 for norm in norms.values()) ** 0.5
         loss = loss_sum / num_targets if num_targets else math.nan
@@ -117,27 +117,23 @@ class StageModule(L.LightningModule):
             num_targets=num_targets,
             task_losses=task_losses,
             component_grad_norms=norms,
-            ctc_loss=ctc_loss,
+            auxiliary_losses=auxiliary_losses,
         )
 
     def _accumulate(
         self, micro_batches: Sequence[Batch], num_targets: int
-    ) -> tuple[float, dict[str, tuple[float, int]], float | None]:
-        """Adds the gradient of every micro-batch; returns the loss sum, sums by task, the mean CTC loss."""
+    ) -> tuple[float, dict[str, tuple[float, int]], dict[str, float]]:
+        """Adds the gradient of every micro-batch; returns the loss sum, sums by task, auxiliary means."""
         losses: list[Tensor] = []
-        ctc_shares: list[Tensor] = []
-        ctc_clips = [self.ctc.clips(batch) if self.ctc else NO_CLIPS for batch in micro_batches]
-        num_ctc_targets = sum(clips.num_targets for clips in ctc_clips)
-        for batch, clips in zip(micro_batches, ctc_clips, strict=True):
+        auxiliary = AuxiliarySteps(self.auxiliaries, micro_batches)
+        for number, batch in enumerate(micro_batches):
             embedded_TD = self.model.embed(batch)
             hidden_TD = self.model.decode_batch(embedded_TD, batch)
             loss_sum, losses_N = linear_cross_entropy(hidden_TD, self.model.head_weight, batch.labels_T)
             losses.append(losses_N)
             loss = loss_sum / num_targets if num_targets else loss_sum
-            if self.ctc and clips.num_targets:
-                ctc_share = self.ctc.loss_sum(self.model, embedded_TD, clips) / num_ctc_targets
-                ctc_shares.append(ctc_share.detach())
-                loss = loss + self.ctc.weight * ctc_share
+            for share in auxiliary.shares(number, self.model, embedded_TD):
+                loss = loss + share
             if num_targets and loss.requires_grad:
                 self.manual_backward(loss)
         by_task: dict[str, tuple[float, int]] = {}
@@ -145,8 +141,7 @@ class StageModule(L.LightningModule):
             for task, (task_loss, count) in loss_per_task(batch, losses_N).items():
                 known_loss, known_count = by_task.get(task, (0.0, 0))
                 by_task[task] = (known_loss + task_loss, known_count + count)
-        ctc_loss = torch.stack(ctc_shares).sum().item() if ctc_shares else None
-        return sum(task_loss for task_loss, _ in by_task.values()), by_task, ctc_loss
+        return sum(task_loss for task_loss, _ in by_task.values()), by_task, auxiliary.means()
 
     def _component_grad_norms(self) -> dict[str, float]:
         """L2 norm of the gradient of each trainable component."""

@@ -23,7 +23,7 @@ from phi4train.evaluation.report import save_report
 from phi4train.evaluation.table import report_tables
 from phi4train.model.components import set_activation_checkpointing, state_of
 from phi4train.training import callbacks
-from phi4train.training.auxiliary import build_auxiliary_ctc
+from phi4train.training.auxiliary import build_auxiliaries
 from phi4train.training.checkpointing import capture_state, check_inputs, restore_state
 from phi4train.training.evaluation import HeldOut, one_line
 from phi4train.training.freezing import (
@@ -80,7 +80,7 @@ def _train(config: Config, folder: RunFolder, console: Console) -> Path:
     state = _decide_start(config, folder, console, status)
     if state is not None:
         check_inputs(state, inputs.fingerprints())
-    ctc = build_auxiliary_ctc(config.auxiliary, inputs.data.tokenizer)
+    auxiliaries = build_auxiliaries(config.auxiliary, inputs.data.tokenizer)
     schedule = build_schedule(config)
     print_budget(console, config, schedule)
 
@@ -103,7 +103,7 @@ def _train(config: Config, folder: RunFolder, console: Console) -> Path:
         gradient_clip_val=config.optimizer.gradient_clip_val,
         max_bad_steps=config.safety.max_bad_steps,
         start_step=state.step if state else 0,
-        ctc=ctc,
+        auxiliaries=auxiliaries,
     )
     progress = Progress.from_document(state.progress["counters"]) if state else Progress()
     if state is not None:

@@ -7,7 +7,13 @@ from phi4train.errors import ConfigError
 
 HEADS = "model.language_model.num_heads"
 FIXED = [
-    *("stage=lm_sft", "scale=demo", "model.language_model.hidden_dim=192", f"{HEADS}=6"),
+    *(
+        "stage=lm_sft",
+        "scale=demo",
+        "model.language_model.hidden_dim=96",
+        f"{HEADS}=6",
+        "model.language_model.num_kv_heads=2",
+    ),
     *("hardware.micro_batch_tokens=4096", "budget.global_batch_tokens=4096"),
 ]
 """A demo run with the numbers that the messages below name."""
@@ -42,10 +48,10 @@ FIXED = [
         ("budget.global_batch_tokens=100", "found 100. The nearest that hold: 4096"),
         ("data.context_tokens=8192", "hardware.micro_batch_tokens must hold the longest sample, data.context_tokens=8192"),
         ("hardware.ranks=2", "hardware.ranks must be 1; found 2. Training on several ranks is not there yet"),
-        (f"{HEADS}=5", f"model.language_model.hidden_dim must be a multiple of {HEADS}=5; found 192. The nearest that hold: 190 or 195"),
+        (f"{HEADS}=5", f"model.language_model.hidden_dim must be a multiple of {HEADS}=5; found 96. The nearest that hold: 95 or 100"),
         (f"{HEADS}=3", f"{HEADS} must be a multiple of model.language_model.num_kv_heads=2; found 3. The nearest that hold: 2 or 4"),
         (f"{HEADS}=0", f"{HEADS} must be above 0"),
-        ("model.language_model.rope.long_factor=[1.0]", "rope.long_factor must have rotary_dim / 2 = 12 values; found 1"),
+        ("model.language_model.rope.long_factor=[1.0]", "rope.long_factor must have rotary_dim / 2 = 6 values; found 1"),
         ("model.vision.patch_size=16", "model.vision.crop_size must be a multiple of 2 * model.vision.patch_size=32; found 48"),
         ("model.vision.num_layers=1", "model.vision.num_layers must be at least 2"),
         ("model.audio.num_heads=15", "model.audio.hidden_dim must be a multiple of model.audio.num_heads=15; found 128. The nearest that hold: 120 or 135"),

@@ -11,6 +11,7 @@ from PIL import Image
 from phi4train.data.images import ImageGeometry
 from phi4train.demo.handwriting import Handwriting, draw_png, load_handwriting
 from phi4train.demo.panel_dialogues import (
+    TURNS,
     drawn_captions,
     drawn_dialogues,
     drawn_questions,
@@ -104,7 +105,7 @@ def test_training_dialogues_share_an_image_among_turns(handwriting: Handwriting)
         for s in islice(drawn_dialogues(200, handwriting.train, Random(0)), 200)
     ]
     assert sum(turns) / len(turns) > 2
-    assert max(turns) == 4
+    assert max(turns) == TURNS[1]
 
 
 @pytest.mark.parametrize("shape", (SINGLE, *NUMBERS, *GRIDS))

@@ -20,7 +20,7 @@ def solve(question: str, panel: Panel) -> str:
     if re.search(r"row \d", lowered):
         return text.split("\n")[asked[0] - 1].split()[asked[1] - 1]
     if "how many" in lowered or lowered.startswith("count"):
-        return str(text.count(str(asked[0])))
+        return str(text.count(str(asked[0])) if asked else len(digits))
     if "where" in lowered or "find" in lowered or "in which row" in lowered:
         rows = [row.split() for row in text.split("\n")]
         [(row, column)] = [

@@ -14,7 +14,7 @@ from phi4train.checkpoint.training_state import CheckpointFolder, load_training_
 from phi4train.config.schema import AuxiliaryConfig
 from phi4train.errors import ConfigError
 from phi4train.training import metric_keys as keys
-from phi4train.training.auxiliary import build_auxiliary_ctc
+from phi4train.training.auxiliary import build_auxiliaries
 from phi4train.training.callbacks import step_metrics
 from phi4train.training.checkpointing import capture_state, restore_state
 from phi4train.training.module import StageModule
@@ -31,6 +31,9 @@ SAMPLES = [
 """Of these, the first, the second and the fourth have a CTC loss."""
 
 
+CTC_LOSS = keys.AUXILIARY_LOSS.format(name="ctc")
+
+
 def ids(text: str) -> list[int]:
     return TOKENIZER.encode(text)
 
@@ -40,9 +43,9 @@ def weights_after(module: StageModule) -> dict[str, torch.Tensor]:
 
 
 def assert_equal_steps(one: StageModule, other: StageModule) -> None:
-    assert one.result is not None and other.result is not None and one.result.ctc_loss is not None
+    assert one.result is not None and other.result is not None and one.result.auxiliary_losses
     assert other.result.loss == pytest.approx(one.result.loss, abs=1e-5)
-    assert other.result.ctc_loss == pytest.approx(one.result.ctc_loss, abs=1e-5)
+    assert other.result.auxiliary_losses["ctc"] == pytest.approx(one.result.auxiliary_losses["ctc"], abs=1e-5)
     for name, parameter in one.named_trainable.items():
         grad, other_grad = parameter.grad, other.named_trainable[name].grad
         assert grad is not None and other_grad is not None
@@ -51,41 +54,43 @@ def assert_equal_steps(one: StageModule, other: StageModule) -> None:
 
 def test_only_clips_that_say_the_answer_of_a_listed_task_have_a_loss() -> None:
     batch = packed(*SAMPLES)
-    clips = ctc().clips(batch)
+    clips = ctc().select(batch)
     assert list(clips.targets) == [ids("abc"), ids("ddeh"), ids("h")]
     assert clips.num_targets == 8
     starts = torch.tensor([0, *batch.sample_lengths]).cumsum(0)
     assert [positions.tolist() for positions in clips.positions] == [
         list(range(starts[i], starts[i] + num_tokens)) for i, num_tokens in ((0, 9), (1, 12), (3, 3))
     ]
-    assert list(ctc(tasks=["ast"]).clips(batch).targets) == [ids("gf")]
-    assert list(ctc(tasks=["asr", "ast"]).clips(batch).targets) == [
+    assert list(ctc(tasks=["ast"]).select(batch).targets) == [ids("gf")]
+    assert list(ctc(tasks=["asr", "ast"]).select(batch).targets) == [
         ids(t) for t in ("abc", "ddeh", "gf", "h")
     ]
 
 
 def test_what_cannot_be_heard_is_no_part_of_the_target() -> None:
-    (target,) = ctc().clips(sample("abc", answer=" a \t~b?c")).targets
+    (target,) = ctc().select(sample("abc", answer=" a \t~b?c")).targets
     assert target == ids("ab?c")
-    assert ctc().clips(sample("abc", answer=" ~ ")).num_targets == 0
+    assert ctc().select(sample("abc", answer=" ~ ")).num_targets == 0
 
 
 @pytest.mark.parametrize("others", [(), (sample("fe"),)])
 def test_a_sample_with_two_clips_has_no_loss(others: tuple[Batch, ...]) -> None:
-    assert len(ctc().clips(packed(sample("abc", num_clips=2), *others)).targets) == len(others)
+    assert len(ctc().select(packed(sample("abc", num_clips=2), *others)).targets) == len(others)
 
 
 def test_a_clip_too_short_for_its_target_is_left_out() -> None:
     fits, too_short = sample("a", answer="aa"), sample("a", answer="aab")
-    assert [len(ctc().clips(batch).targets) for batch in (fits, too_short)] == [1, 0]
+    assert [len(ctc().select(batch).targets) for batch in (fits, too_short)] == [1, 0]
     alone, beside = speech_module(ctc()), speech_module(ctc())
     train(alone, sample("abc"))
     train(beside, packed(sample("abc"), too_short))
     assert alone.result is not None and beside.result is not None
-    assert beside.result.ctc_loss == pytest.approx(alone.result.ctc_loss, abs=1e-5)
+    assert beside.result.auxiliary_losses["ctc"] == pytest.approx(
+        alone.result.auxiliary_losses["ctc"], abs=1e-5
+    )
     assert not beside.result.is_skipped
     train(beside, too_short)
-    assert beside.result.ctc_loss is None and not beside.result.is_skipped
+    assert not beside.result.auxiliary_losses and not beside.result.is_skipped
 
 
 def test_the_loss_is_that_of_normalised_projected_tokens_against_the_embeddings() -> None:
@@ -98,7 +103,7 @@ def test_the_loss_is_that_of_normalised_projected_tokens_against_the_embeddings(
     expected = F.ctc_loss(log_probs_NV, target, (len(tokens_ND),), (4,), ids("~")[0], reduction="sum") / 4
     train(module, batch)
     assert module.result is not None
-    assert module.result.ctc_loss == pytest.approx(expected.item(), abs=1e-5)
+    assert module.result.auxiliary_losses["ctc"] == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_one_micro_batch_equals_as_many_as_samples() -> None:
@@ -113,7 +118,7 @@ def test_the_weight_scales_the_gradient_and_not_the_reported_losses() -> None:
     for weight in (0.5, 1.0, 1.5):
         module = train(speech_module(ctc(weight)), packed(*SAMPLES))
         assert module.result is not None
-        losses.append((module.result.loss, module.result.ctc_loss))
+        losses.append((module.result.loss, module.result.auxiliary_losses["ctc"]))
         total = module.result.grad_norm
         scale = min(1.0, module.gradient_clip_val / total)  # what clipping left
         grad = module.named_trainable["audio_projector.speech/down_proj.weight"].grad
@@ -130,7 +135,7 @@ def test_off_or_without_clips_the_step_is_the_same_to_the_last_bit() -> None:
     for module in (off, without_clips, on):
         train(module, batch)
         train(module, batch)
-    assert off.result == without_clips.result and off.result is not None and off.result.ctc_loss is None
+    assert off.result == without_clips.result and off.result is not None and not off.result.auxiliary_losses
     for name, weight in weights_after(off).items():
         assert torch.equal(weight, without_clips.named_trainable[name]), name
     assert not all(torch.equal(w, on.named_trainable[name]) for name, w in weights_after(off).items())
@@ -180,8 +185,8 @@ def test_it_is_a_metric_of_its_own_where_it_is_on() -> None:
         module.training_step(batch, 0)
         assert module.result is not None
         metrics = step_metrics(module.result, batch, 1.0, 0.0)
-        assert metrics.get(keys.CTC_LOSS) == module.result.ctc_loss
-        assert (keys.CTC_LOSS in metrics) == (auxiliary is not None)
+        assert metrics.get(CTC_LOSS) == module.result.auxiliary_losses.get("ctc")
+        assert (CTC_LOSS in metrics) == (auxiliary is not None)
 
 
 def test_a_loss_that_is_not_finite_is_a_bad_step() -> None:
@@ -201,10 +206,10 @@ def test_a_blank_of_more_or_less_than_a_token_is_refused(blank: str, num_tokens:
     with pytest.raises(
         ConfigError, match=rf"ctc_blank must be exactly one token.*'{blank}', which is {num_tokens}"
     ):
-        build_auxiliary_ctc(config, TOKENIZER)  # type: ignore[arg-type]
+        build_auxiliaries(config, TOKENIZER)  # type: ignore[arg-type]
 
 
-def test_with_a_weight_of_zero_there_is_none() -> None:
-    assert build_auxiliary_ctc(AuxiliaryConfig(ctc_blank="not looked at"), TOKENIZER) is None  # type: ignore[arg-type]
-    built = build_auxiliary_ctc(AuxiliaryConfig(ctc_weight=0.3), TOKENIZER)  # type: ignore[arg-type]
-    assert built is not None and built.weight == 0.3
+def test_only_losses_with_a_weight_are_built() -> None:
+    assert build_auxiliaries(AuxiliaryConfig(ctc_blank="not looked at"), TOKENIZER) == []  # type: ignore[arg-type]
+    built = build_auxiliaries(AuxiliaryConfig(ctc_weight=0.3, reading_weight=0.7), TOKENIZER)  # type: ignore[arg-type]
+    assert [(loss.name, loss.weight) for loss in built] == [("ctc", 0.3), ("reading", 0.7)]

@@ -11,7 +11,7 @@ from phi4train.batch import IGNORE_INDEX, AudioInputs, Batch
 from phi4train.config.schema import ScheduleKind
 from phi4train.model.components import build_model
 from phi4train.model.shapes import AudioShape
-from phi4train.training.auxiliary import AuxiliaryCtc
+from phi4train.training.auxiliary import AuxiliaryCtc, AuxiliaryLoss
 from phi4train.training.freezing import freeze_all_but
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
@@ -134,13 +134,14 @@ def packed(*samples: Batch) -> Batch:
 
 
 def speech_module(
-    auxiliary: AuxiliaryCtc | None, trainable: tuple[str, ...] = AUDIO, max_steps: int = 20, lr: float = 1e-2
+    auxiliary: AuxiliaryLoss | None, trainable: tuple[str, ...] = AUDIO, max_steps: int = 20, lr: float = 1e-2
 ) -> StageModule:
     """A module on a fresh model, outside of a Trainer."""
     model = build_model(SPEECH_SHAPE, ("language_model", *AUDIO), seed=0)
     freeze_all_but(model, trainable)
     schedule = Schedule(lr, max_steps, ScheduleKind.constant, 0, 0.1, 0.0)
-    module = StageModule(model, trainable, AdamWSettings(), schedule, 1.0, 3, 0, auxiliary)
+    auxiliaries = [] if auxiliary is None else [auxiliary]
+    module = StageModule(model, trainable, AdamWSettings(), schedule, 1.0, 3, 0, auxiliaries)
     detach_from_trainer(module)
     return module
 
