@@ -85,7 +85,7 @@ def _auxiliary_problems(config: Config) -> Iterator[str]:
     if settings.reading_weight > 0 and not any(name in config.trainable for name in _MEDIA_COMPONENTS):
         yield (
             f"auxiliary.reading_weight needs a stage that trains one of {', '.join(_MEDIA_COMPONENTS)}; "
-            f"found {settings.reading_weight} and trainable={config.trainable}. Set auxiliary.reading_weight=0."
+            f"found {settings.reading_weight} and trainable={config.trainable}. Set it to 0."
         )
     if settings.ctc_weight <= 0:
         return
