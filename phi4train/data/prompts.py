@@ -69,7 +69,7 @@ def encode_sample(
     Args:
         slot_lengths: tokens of each item of `sample.media`, in order.
         add_generation_prompt: drop the last assistant turn and open a new one instead, for evaluation;
-            no position carries a label then.
+            no position carries a label then, and no slot a reading.
 
     Raises:
         SampleError: cause `no_targets`, `no_prompt`, `reading_mismatch` or `unsupported_record`.
@@ -79,7 +79,7 @@ def encode_sample(
         raise SampleError(
             "unsupported_record", "this objective trains on text or messages · found prompt + chosen"
         )
-    writer = _PromptWriter(tokenizer, slot_lengths)
+    writer = _PromptWriter(tokenizer, slot_lengths, has_readings=not add_generation_prompt)
     if add_generation_prompt:
         return _encode_prompt(sample, writer)
     if sample.text is not None:
@@ -127,8 +127,9 @@ def _write_turns(messages: Sequence[Message], tools: Sequence[object], writer: "
 class _PromptWriter:
     """Collects ids and, beside each, whether it is a target: the two cannot drift apart."""
 
-    def __init__(self, tokenizer: Tokenizer, slot_lengths: Sequence[int]) -> None:
+    def __init__(self, tokenizer: Tokenizer, slot_lengths: Sequence[int], has_readings: bool) -> None:
         self.tokenizer = tokenizer
+        self._has_readings = has_readings
         self._slot_lengths = iter(slot_lengths)
         self._ids: list[int] = []
         self._is_target: list[bool] = []
@@ -153,7 +154,8 @@ class _PromptWriter:
         self._is_target.extend([False] * length)
 
     def _reading(self, part: MediaPart, length: int) -> Ids | None:
-        if part.reading is None or not length:  # an index is built without knowing lengths
+        is_length_known = length > 0  # not while an index is built
+        if part.reading is None or not self._has_readings or not is_length_known:
             return None
         ids = self.tokenizer.encode(part.reading)
         if len(ids) != length:

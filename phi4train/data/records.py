@@ -9,6 +9,9 @@ record never stops a run.
     {"type": "image", "image": "0.png"}    likewise audio, and every other registered kind of media
     {"type": "video", "frames": ["0.jpg", "1.jpg"], "fps": 2.0}    a sequence of images; fps may be missing
 
+A medium that is no frame of a video may have a `reading`, what each of its slot tokens shows or says:
+a text with as many tokens, for `auxiliary.reading_weight`.
+
 Media are parts, never text: a user's text with a placeholder such as `<|image_1|>` is refused, for it comes
 from a converter that forgot to make parts of it.
 """

@@ -39,6 +39,7 @@ FIXED = [
         ("data.spec_augment.time_masks=2", "data.spec_augment.time_masks and time_width must both be 0 or both be above 0; found 2 and 0"),
         ("data.spec_augment={frequency_masks:1,frequency_width:80}", "frequency_width must be below the 80 mel bands; found 80"),
         ("auxiliary.ctc_weight=-1", "auxiliary.ctc_weight must not be negative; found -1.0"),
+        ("auxiliary.reading_weight=-1", "auxiliary.reading_weight must not be negative; found -1.0"),
         ("auxiliary.reading_weight=1", "auxiliary.reading_weight needs a stage that trains one of vision_encoder, vision_projector, audio_encoder, audio_projector.speech, audio_projector.vision_speech; found 1.0 and trainable=['language_model']"),
         ("auxiliary.ctc_weight=0.3", "auxiliary.ctc_weight needs a stage that trains audio_encoder or an audio_projector.*; found 0.3 and trainable=['language_model']"),
         ("auxiliary={ctc_weight:1,ctc_tasks:[asr_en]}", "auxiliary.ctc_tasks must be first words of task names, before any '_'; found 'asr_en'. Set it to 'asr'"),

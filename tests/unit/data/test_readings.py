@@ -1,20 +1,26 @@
 """Readings: what a record says of each token of a medium, as labels at its slots."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_shards import png
+from small_shards import ask, clip, png
 
 from phi4train.batch import IGNORE_INDEX
 from phi4train.data.collate import collate
 from phi4train.data.decoding import DecodedSample
 from phi4train.data.lengths import Limits
+from phi4train.data.loader import DataPlan, build_loader
 from phi4train.data.media import media_kind
+from phi4train.data.mixture import Mixture
+from phi4train.data.order import BatchSize
 from phi4train.data.prompts import encode_sample
 from phi4train.data.records import MediaPart, parse_sample
+from phi4train.data.shards import ShardWriter
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
 
@@ -76,3 +82,60 @@ def test_a_reading_of_another_length_makes_the_sample_unusable(tokenizer: Tokeni
     with pytest.raises(SampleError, match=r"one token for each of its \d+ slots · found 2") as caught:
         decoded(tokenizer, limits, "~7")
     assert caught.value.cause == "reading_mismatch"
+
+
+@pytest.mark.parametrize(("as_prompt", "length"), [(True, 3), (False, 0)], ids=["evaluation", "index"])
+def test_where_nothing_trains_no_reading_is_looked_at(
+    tokenizer: Tokenizer, as_prompt: bool, length: int
+) -> None:
+    part = {"type": "image", "image": "0.png", "reading": "7"}
+    turns = [{"role": "user", "content": [part]}, {"role": "assistant", "content": "dog"}]
+    sample = parse_sample("k", json.dumps({"messages": turns}).encode())
+    (slot,) = encode_sample(sample, tokenizer, [length], as_prompt).slots
+    assert slot.reading is None
+
+
+PNG_READING, WAV_READING = ("~=&" * 5)[:13], "&~="
+"""One sign for each slot of an image of 28 by 28 pixels, and of a clip of 0.2 seconds."""
+
+
+def write_read_media(folder: Path) -> None:
+    """Every mix of media, each with readings, with none, and with readings of one token too many."""
+    contents = {"0.png": png(28, 28), "1.wav": clip(3200)}
+    readings = {"0.png": PNG_READING, "1.wav": WAV_READING}
+    with ShardWriter(folder / "s") as writer:
+        for number, members in enumerate([["0.png"], ["1.wav"], ["1.wav", "0.png"]]):
+            for name, surplus in (("read", ""), ("silent", None), ("misfit", "~")):
+                record = ask(*members)
+                for part in record["messages"][0]["content"]:
+                    if surplus is not None and part["type"] != "text":
+                        part["reading"] = readings[part[part["type"]]] + surplus
+                writer.write(f"{name}{number}", record, {member: contents[member] for member in members})
+        writer.write("text", ask())
+
+
+def test_in_mixed_batches_readings_stand_at_their_slots_and_misfits_are_counted(
+    tmp_path: Path, open_all: Callable[..., Mixture], tokenizer: Tokenizer, limits: Limits
+) -> None:
+    write_read_media(tmp_path)
+    plan = DataPlan(BatchSize(samples=10), limits, pack_tokens=128, micro_batch_tokens=256, seed=0)
+    steps = list(build_loader(open_all("s"), tokenizer, plan, tmp_path / "cache", 0, 6))
+    slots = {tokenizer.image_token_id: PNG_READING, tokenizer.audio_token_id: WAV_READING}
+    seen: list[str] = []
+    for batch in (micro_batch for step in steps for micro_batch in step.micro_batches):
+        assert batch.readings_T is not None
+        ids, readings = (
+            values.split(batch.sample_lengths) for values in (batch.input_ids_T, batch.readings_T)
+        )
+        for key, ids_T, readings_T in zip(batch.keys, ids, readings, strict=True):
+            expected_T = torch.full_like(ids_T, IGNORE_INDEX)
+            for slot_id, reading in slots.items() if "/read" in key else ():
+                at_slot_T = ids_T == slot_id
+                if at_slot_T.any():
+                    expected_T[at_slot_T] = torch.tensor(tokenizer.encode(reading))
+            assert torch.equal(readings_T, expected_T), key
+            seen.append(key.partition("/")[2])
+    assert set(seen) == {"text", *(f"{name}{number}" for name in ("read", "silent") for number in range(3))}
+    assert {(s.key.partition("/")[2], s.cause) for step in steps for s in step.skipped} == {
+        (f"misfit{number}", "reading_mismatch") for number in range(3)
+    }

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_speech import TOKENIZER, sample, speech_module, train
+from tiny_speech import AUDIO, TOKENIZER, packed, sample, speech_module, train
 from torch.nn import functional as F
 
 from phi4train.batch import IGNORE_INDEX, Batch
@@ -44,6 +44,37 @@ def test_it_is_a_mean_over_all_slots_of_the_step() -> None:
         alone.append(other.result.auxiliary_losses["reading"])
     expected = (6 * alone[0] + 3 * alone[1]) / 9
     assert module.result.auxiliary_losses["reading"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_micro_batch_equals_as_many_as_samples() -> None:
+    batches = [
+        read(sample("ab"), READING),
+        sample("d", seed=1),
+        read(sample("h", seed=2), "~h~"),
+        read(sample("fe", seed=3), "f~~e~~"),
+    ]
+    readings = [
+        IGNORE_INDEX * torch.ones_like(b.labels_T) if b.readings_T is None else b.readings_T for b in batches
+    ]
+    together, apart = speech_module(AuxiliaryReading(1.0)), speech_module(AuxiliaryReading(1.0))
+    train(together, replace(packed(*batches), readings_T=torch.cat(readings)))
+    train(apart, *batches)
+    assert together.result is not None and apart.result is not None
+    assert apart.result.auxiliary_losses == pytest.approx(together.result.auxiliary_losses, abs=1e-5)
+    for name, parameter in together.named_trainable.items():
+        torch.testing.assert_close(parameter.grad, apart.named_trainable[name].grad, atol=1e-5, rtol=1e-3)
+
+
+def test_only_what_makes_media_tokens_gets_a_gradient_from_it() -> None:
+    trainable = ("language_model", *AUDIO)
+    on, off = speech_module(AuxiliaryReading(1e3), trainable), speech_module(None, trainable)
+    for module in (on, off):
+        module.gradient_clip_val = 0
+        train(module, read(sample("ab"), READING))
+    for name, parameter in off.named_trainable.items():
+        other = on.named_trainable[name].grad
+        assert parameter.grad is not None and other is not None
+        assert torch.equal(parameter.grad, other) == name.startswith("language_model/"), name
 
 
 def test_without_readings_or_weight_the_step_is_the_same_to_the_last_bit() -> None:
