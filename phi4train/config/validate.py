@@ -224,6 +224,16 @@ def _range_problems(config: Config) -> Iterator[str]:
         "optimizer.beta1": config.optimizer.beta1,
         "optimizer.beta2": config.optimizer.beta2,
     }
+    yield from _out_of_range(positive, not_negative, fractions, below_one)
+
+
+def _out_of_range(
+    positive: Mapping[str, float | None],
+    not_negative: Mapping[str, float],
+    fractions: Mapping[str, float],
+    below_one: Mapping[str, float],
+) -> Iterator[str]:
+    """The values by key that leave the range of their group."""
     for key, value in positive.items():
         if value is not None and value <= 0:
             yield f"{key} must be above 0; found {value}."
