@@ -20,8 +20,6 @@ PANEL_SYMBOLS: Mapping[str, str] = {
     "multi": "&",
     "what": ",",
     "count": "#",
-    "count_digit": "$",
-    "where": "@",
     "sum": "+",
     "compare": ">",
     "compare_yes_no": "<",

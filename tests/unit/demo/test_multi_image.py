@@ -92,6 +92,8 @@ def test_images_stand_before_the_question_and_are_measured_when_held_out(handwri
 def test_frames_are_a_video(handwriting: Handwriting) -> None:
     samples = list(video_samples(30, Random(0), handwriting.train, held_out=False))
     assert {s.record["task"] for s in samples} == set(VIDEO_TASKS)
+    held_out = video_samples(30, Random(0), handwriting.held_out, held_out=True)
+    assert Counter(s.record["task"] for s in held_out) == dict.fromkeys(VIDEO_TASKS, 10)
     assert samples == list(video_samples(30, Random(0), handwriting.train, held_out=False))
     for sample in samples:
         video = parse_sample("key", json.dumps(sample.record).encode()).messages[0].parts[0]
