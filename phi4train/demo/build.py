@@ -5,7 +5,9 @@ import json
 import platform
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from pathlib import Path
@@ -106,13 +108,17 @@ def _read_stamp(folder: Path) -> object:
 def _write_demo(folder: Path, seed: int, sizes: DemoSizes, stamp: dict[str, object]) -> None:
     """Writes shards, tokenizer, indexes and, last, the stamp into `folder`."""
     families = demo_families(sizes)
-    shards = [shard for family in families for shard in _write_family(folder, family, seed)]
-    tokenizer = train_bpe(_tokenizer_texts(families, seed), VOCAB_SIZE, folder / TOKENIZER_NAME)
-    _index(shards, tokenizer)
+    with ProcessPoolExecutor() as processes:
+        write = partial(_write_family, folder, sizes, seed)
+        shards = [shard for written in processes.map(write, range(len(families))) for shard in written]
+        tokenizer = train_bpe(_tokenizer_texts(families, seed), VOCAB_SIZE, folder / TOKENIZER_NAME)
+        list(processes.map(partial(_index, tokenizer), shards))
     write_atomically(folder / STAMP_NAME, json.dumps(stamp, indent=2).encode())
 
 
-def _write_family(folder: Path, family: Family, seed: int) -> list[Path]:
+def _write_family(folder: Path, sizes: DemoSizes, seed: int, number: int) -> list[Path]:
+    """Writes the family of this number; families are functions, which cannot be sent to a process."""
+    family = demo_families(sizes)[number]
     with ShardWriter(folder / family.name, MAX_SHARD_BYTES) as writer:
         for number, sample in enumerate(_samples(family, seed)):
             writer.write(f"{number:06d}", sample.record, sample.media)
@@ -124,10 +130,9 @@ def _samples(family: Family, seed: int) -> Iterator[DemoSample]:
     return family.samples(Random(f"{seed}/{family.name}"))
 
 
-def _index(shards: list[Path], tokenizer: Tokenizer) -> None:
-    for shard in shards:
-        cache_dir = shard.parent  # local shards leave nothing there
-        build_index(str(shard), f"{DEMO_FOLDER}/{shard.name}", tokenizer, ShardSource(cache_dir), cache_dir)
+def _index(tokenizer: Tokenizer, shard: Path) -> None:
+    cache_dir = shard.parent  # local shards leave nothing there
+    build_index(str(shard), f"{DEMO_FOLDER}/{shard.name}", tokenizer, ShardSource(cache_dir), cache_dir)
 
 
 def _tokenizer_texts(families: tuple[Family, ...], seed: int) -> Iterator[str]:

@@ -19,7 +19,12 @@ AUDIO_MEMBER = "0.flac"
 """Member name of a sample's only clip."""
 
 TRAIN_VARIANTS = (
-    "m1", "m2", "m4", "m5", "m6", "m7", "f1", "f2", "f4", "Annie", "linda", "rob", "sandro", "zac",
+    "m1", "m2", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f4", "Alex", "Alicia", "Andrea", "Andy", "Annie",
+    "Denis", "Diogo", "Gene", "Gene2", "Henrique", "Hugo", "Jacky", "Lee", "Marco", "Mario", "Mike", "Nguyen",
+    "Reed", "RicishayMax", "Storm", "Tweaky", "adam", "anika", "antonio", "aunty", "belinda", "benjamin",
+    "boris", "caleb", "david", "ed", "edward", "edward2", "grandma", "grandpa", "gustave", "ian", "iven",
+    "john", "kaukovalta", "linda", "marcelo", "max", "michel", "miguel", "norbert", "pablo", "paul", "pedro",
+    "quincy", "rob", "robert", "sandro", "shelby", "steph", "travis", "victor", "zac",
 )  # fmt: skip
 HELD_OUT_VARIANTS = ("m3", "f3", "f5", "Michael")
 """Voice variants that only held-out clips may use."""

@@ -30,6 +30,9 @@ _FREE_PADDING_TOKENS = 256
 _PIECE_TOKENS = 128
 """Tokens, padding counted, that are convolved at once: the first released map then has 84 MB in float32."""
 
+_SPEECH_MEAN, _SPEECH_DEVIATION = 15.0, 5.0
+"""Of the log-mel features of speech that fills a good part of the 16-bit range."""
+
 
 def num_audio_tokens(num_frames: int) -> int:
     """Tokens of a clip of so many feature frames."""
@@ -246,7 +249,8 @@ def init_audio_encoder(module: AudioEncoder, generator: torch.Generator) -> None
     """Fills every parameter and buffer for training from scratch; what is on the meta device is left alone.
 
     Matrices and filters are normal with variance 1 / fan-in, the bias of distances with variance 1 / D,
-    biases 0, norms 1; features are taken as they come (mean 0, deviation 1). Depends on `generator` only.
+    biases 0, norms 1, features shifted and scaled by the level of ordinary speech in every band. Depends on
+    `generator` only.
     """
     for name, parameter in module.named_parameters():
         if "norm" in name and name.endswith("weight"):
@@ -257,5 +261,5 @@ def init_audio_encoder(module: AudioEncoder, generator: torch.Generator) -> None
             fill_normal(parameter, generator, std=module.shape.hidden_dim**-0.5)
         else:
             fill_normal(parameter, generator, std=parameter.flatten(1).shape[1] ** -0.5)
-    fill_constant(module.encoder_embedding.global_mean, 0.0)
-    fill_constant(module.encoder_embedding.global_invstd, 1.0)
+    fill_constant(module.encoder_embedding.global_mean, _SPEECH_MEAN)
+    fill_constant(module.encoder_embedding.global_invstd, 1 / _SPEECH_DEVIATION)

@@ -5,13 +5,14 @@ Shape suffixes: T tokens of the batch, D model dimension, N tokens of one modali
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from phi4train.batch import Batch
 from phi4train.model.attention import PackedAttention, build_segments
 from phi4train.model.language_model import LanguageModel
 from phi4train.model.rope import build_rotary_table
-from phi4train.model.routing import Routing, RoutingRule, assign_adapters, build_routing
+from phi4train.model.routing import NO_ADAPTER, Routing, RoutingRule, assign_adapters, build_routing
 
 
 class Phi4Model(nn.Module):
@@ -70,21 +71,39 @@ class Phi4Model(nn.Module):
         """The second half of `forward`: hidden rows (T, D) from what `embed` returned for `batch`.
 
         Losses of media tokens call the halves apart: the tokens stand in `embedded_TD`, at the positions of
-        their media.
-
-        Raises:
-            ValueError: a mode is unknown.
-        """
-        return self.decode(embedded_TD, batch.position_ids_T, batch.sample_lengths, self.route(batch))
-
-    def route(self, batch: Batch) -> Routing:
-        """Which rows of `batch` use which installed adapter.
+        their media. Samples in which nothing can learn (text beside a frozen language model) are decoded apart
+        and without gradients.
 
         Raises:
             ValueError: a mode is unknown.
         """
         adapter_of_T = assign_adapters(batch, self.adapters, self.routing_rule)
-        return build_routing(adapter_of_T, self.adapters, batch.input_ids_T.device)
+        learns = self._learning_samples(batch, adapter_of_T)
+        if all(learns) or not any(learns):
+            routing = build_routing(adapter_of_T, self.adapters, embedded_TD.device)
+            return self.decode(embedded_TD, batch.position_ids_T, batch.sample_lengths, routing)
+        learns_T = torch.tensor(learns).repeat_interleave(torch.tensor(batch.sample_lengths))
+        decoded_TD = torch.empty_like(embedded_TD)
+        for learn in (True, False):
+            rows_N = (learns_T == learn).nonzero().squeeze(1)
+            routing = build_routing(adapter_of_T[rows_N], self.adapters, embedded_TD.device)
+            rows_N = rows_N.to(embedded_TD.device)
+            lengths = [
+                length for length, own in zip(batch.sample_lengths, learns, strict=True) if own == learn
+            ]
+            with torch.set_grad_enabled(learn):
+                part_ND = self.decode(embedded_TD[rows_N], batch.position_ids_T[rows_N], lengths, routing)
+            decoded_TD = decoded_TD.index_copy(0, rows_N, part_ND)
+        return decoded_TD
+
+    def _learning_samples(self, batch: Batch, adapter_of_T: Tensor) -> list[bool]:
+        """Whether a gradient can reach anything through each sample."""
+        if self.head_weight.requires_grad or not torch.is_grad_enabled():
+            return [True] * len(batch.sample_lengths)
+        learns_T = adapter_of_T != NO_ADAPTER
+        for inputs in batch.media.values():
+            learns_T[inputs.positions.cpu()] = True
+        return [bool(own_T.any()) for own_T in torch.split(learns_T, list(batch.sample_lengths))]
 
     def decode(
         self, hidden_TD: Tensor, position_ids_T: Tensor, sample_lengths: Sequence[int], routing: Routing

@@ -52,7 +52,8 @@ def logits_and_gradients(
         hidden_TD = forward(batch)
         logits.append((hidden_TD @ model.head_weight.T).detach())
         loss_sum, _ = linear_cross_entropy(hidden_TD, model.head_weight, batch.labels_T)
-        (loss_sum / num_targets).backward()
+        if loss_sum.requires_grad:
+            (loss_sum / num_targets).backward()
     return torch.cat(logits), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
@@ -86,6 +87,30 @@ def test_by_sample_a_mixed_batch_equals_one_run_per_sample(
     model, samples = make_model(*COMPONENTS).to(dtype), [cast(one, dtype) for one in order]
     packed = logits_and_gradients([laid_end_to_end(samples)], model, model)
     assert_same(packed, logits_and_gradients(samples, model, model), model)
+
+
+@pytest.mark.parametrize("rule", ["sample", "token"])
+def test_text_beside_a_frozen_language_model_is_decoded_without_gradients(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    model = make_model(*COMPONENTS, routing_rule=rule)
+    for parameter in parameters_of(model, "language_model").values():
+        parameter.requires_grad_(False)
+    alone = logits_and_gradients(SAMPLES, model, model)
+    decoded: list[tuple[bool, int]] = []
+
+    def decode(hidden_TD: Tensor, position_ids_T: Tensor, lengths: Sequence[int], routing: Routing) -> Tensor:
+        decoded.append((torch.is_grad_enabled(), len(lengths)))
+        return Phi4Model.decode(model, hidden_TD, position_ids_T, lengths, routing)
+
+    monkeypatch.setattr(model, "decode", decode)
+    packed = logits_and_gradients([laid_end_to_end(SAMPLES)], model, model)
+    assert decoded == [(True, 5), (False, 2)]
+    assert_near({"logits": packed[0]}, {"logits": alone[0]})
+    assert_near(packed[1], alone[1])
+    with torch.no_grad():
+        model(laid_end_to_end(SAMPLES))
+    assert decoded[2:] == [(False, 7)]
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

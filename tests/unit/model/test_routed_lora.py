@@ -10,7 +10,14 @@ from phi4train.model import routing as routing_module
 from phi4train.model.components import parameters_of, set_activation_checkpointing, state_of
 from phi4train.model.lora import LORA_TARGETS, RoutedLoraLinear
 from phi4train.model.phi4 import Phi4Model
-from phi4train.model.routing import NO_ADAPTER, Routing, adapter_of_mode, assign_adapters, register_mode
+from phi4train.model.routing import (
+    NO_ADAPTER,
+    Routing,
+    adapter_of_mode,
+    assign_adapters,
+    build_routing,
+    register_mode,
+)
 from phi4train.objectives.next_token import linear_cross_entropy
 
 Make = Callable[..., Batch]
@@ -113,18 +120,19 @@ def test_a_mode_whose_adapter_is_not_installed_uses_none(make_model: MakeModel, 
     assert torch.equal(make_model("lora.vision")(batch), make_model()(batch))
 
 
-def test_one_adapter_for_all_rows_needs_no_gather(make_model: MakeModel, make_batch: Make) -> None:
-    model = make_model(*LORAS)
-    (assignment,) = model.route(make_batch((5, 4), ("vision", "vision_speech"))).assignments
+def route(batch: Batch) -> Routing:
+    adapters = ["vision", "speech"]
+    return build_routing(assign_adapters(batch, adapters, "sample"), adapters, torch.device("cpu"))
+
+
+def test_one_adapter_for_all_rows_needs_no_gather(make_batch: Make) -> None:
+    (assignment,) = route(make_batch((5, 4), ("vision", "vision_speech"))).assignments
     assert (assignment.adapter, assignment.rows) == ("vision", None)
-    assert model.route(make_batch((5, 4))) == Routing()
+    assert route(make_batch((5, 4))) == Routing()
 
 
-def test_the_rows_of_adjacent_samples_are_a_slice_and_others_are_gathered(
-    make_model: MakeModel, make_batch: Make
-) -> None:
-    model = make_model(*LORAS)
-    vision, speech = model.route(make_batch((2, 3, 4, 2, 1), (*FOUR_MODES, "vision"))).assignments
+def test_the_rows_of_adjacent_samples_are_a_slice_and_others_are_gathered(make_batch: Make) -> None:
+    vision, speech = route(make_batch((2, 3, 4, 2, 1), (*FOUR_MODES, "vision"))).assignments
     assert isinstance(vision.rows, Tensor) and vision.rows.tolist() == [2, 3, 4, 9, 10, 11]
     assert (speech.adapter, speech.rows) == ("speech", slice(5, 9))
 
