@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from phi4train.demo.handwriting import SOURCE_PIXELS, DigitImages, draw_png
-from phi4train.demo.panels import PAIR, PANEL_COLUMNS, SINGLE, Panel, panel_of
+from phi4train.demo.panels import FILLER, PAIR, PANEL_COLUMNS, SINGLE, Panel, panel_of
 from phi4train.demo.records import question_record
 from phi4train.demo.samples import DemoSample, is_held_out
 
@@ -67,7 +67,7 @@ class PanelsQuestion:
     @property
     def layout(self) -> str:
         """The panels one after the other, as `Panel.as_layout` writes each."""
-        return "".join(panel.as_layout().replace(str(_EMPTY), "~") for panel in self.panels)
+        return "".join(panel.as_layout().replace(str(_EMPTY), FILLER) for panel in self.panels)
 
 
 def multi_image_samples(count: int, rng: Random, images: DigitImages, held_out: bool) -> Iterator[DemoSample]:

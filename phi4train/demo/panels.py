@@ -9,6 +9,9 @@ CELL_PIXELS = 16
 
 At the demo geometry (crop 48, patch 8) a cell is exactly one merged image token."""
 
+FILLER = "~"
+"""How an empty cell is written, and a stretch of a clip in which no word is heard."""
+
 PANEL_COLUMNS = 3
 """Columns of every image; narrower panels leave white on the right, so that no image is scaled up."""
 
@@ -45,8 +48,8 @@ class Panel:
         Rows of `PANEL_COLUMNS` cells with a line break for each row separator, `=` for the separator before
         the global view, and the global view, which is always square; `~` is an empty cell.
         """
-        rows = ["".join(map(str, row)).ljust(PANEL_COLUMNS, "~") + "\n" for row in self.rows]
-        empty = ["~" * PANEL_COLUMNS + "\n"] * (PANEL_COLUMNS - len(rows))
+        rows = ["".join(map(str, row)).ljust(PANEL_COLUMNS, FILLER) + "\n" for row in self.rows]
+        empty = [FILLER * PANEL_COLUMNS + "\n"] * (PANEL_COLUMNS - len(rows))
         return "".join([*rows, "=", *rows, *empty])
 
     def as_text(self) -> str:

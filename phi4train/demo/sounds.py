@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phi4train.demo.samples import DemoSample, is_held_out
-from phi4train.demo.speech_clips import Clip, audio_sample, encode_flac, finished_clip
+from phi4train.demo.speech_clips import audio_sample, encode_flac, finished_clip
 from phi4train.demo.speech_synthesis import SAMPLE_RATE_HZ, Samples
 
 HELD_OUT_FRACTION = 0.15
@@ -72,7 +72,7 @@ def au_samples(count: int, rng: Random, held_out: bool) -> Iterator[DemoSample]:
     for _ in range(count):
         asked = draw_sound_question(rng, held_out)
         if asked.sound.kind == "silence":
-            clip = Clip(encode_flac(_hiss(rng)))
+            clip = encode_flac(_hiss(rng))
         else:
             clip = finished_clip(_render(asked.sound, rng), rng, held_out)
         yield audio_sample(clip, asked.prompt, asked.answer, "au", is_measured=held_out)

@@ -16,7 +16,7 @@ from phi4train.demo.speech_tasks import (
     transcription,
     translation,
 )
-from phi4train.demo.speech_words import LANGUAGES, heard_words
+from phi4train.demo.speech_words import LANGUAGES
 from phi4train.demo.spoken_panels import spoken_question_sample
 
 TRANSLATED_LANGUAGES = tuple(language for language in LANGUAGES if language != "en")
@@ -78,7 +78,7 @@ def sign_samples(count: int, rng: Random, held_out: bool) -> Iterator[DemoSample
 
 def _sample(make: Callable[[Random], Exchange], rng: Random, held_out: bool) -> DemoSample:
     said = draw_exchange(make, rng, held_out)
-    clip = spoken_clip(said.spoken, said.language, rng, held_out, heard_words(said.spoken, said.symbols))
+    clip = spoken_clip(said.spoken, said.language, rng, held_out)
     return audio_sample(
         clip,
         said.prompt,

@@ -38,8 +38,6 @@ _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8, _IPA = 1, 2
 _NOISE_SEED = 1
-_LIST_ENDS, _WORD_BEGINS = 0, 1
-_MOST_EVENTS = 10_000
 
 _SILENCE = 0.01
 """Share of the peak below which the ends of an utterance are cut off."""
@@ -65,47 +63,17 @@ class Voice:
     pitch_range: int = 50
 
 
-class _Event(ctypes.Structure):
-    """espeak_EVENT of speak_lib.h."""
-
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", ctypes.c_char * 8),
-    )
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """Sound at 16 kHz and peak 1, without silence at its ends, and the sample where each word begins."""
-
-    samples: Samples
-    word_starts: tuple[int, ...]
-
-
-def synthesize(text: str, language: str, voice: Voice) -> Utterance:
-    """The text as `voice` says it.
+def synthesize(text: str, language: str, voice: Voice) -> Samples:
+    """The text as `voice` says it: 16 kHz, peak 1, without silence at its ends.
 
     Raises:
         ValueError: the language or the variant is unknown, or nothing is heard.
     """
     blocks: list[bytes] = []
-    starts: list[int] = []
 
-    def collect(wave: "ctypes._Pointer[ctypes.c_short]", count: int, events: int | None) -> int:
+    def collect(wave: "ctypes._Pointer[ctypes.c_short]", count: int, _: int | None) -> int:
         if wave and count > 0:
             blocks.append(ctypes.string_at(wave, count * ctypes.sizeof(ctypes.c_short)))
-        event = ctypes.cast(events or 0, ctypes.POINTER(_Event))
-        for number in range(_MOST_EVENTS if events else 0):
-            if event[number].type == _LIST_ENDS:
-                break
-            if event[number].type == _WORD_BEGINS:
-                starts.append(event[number].sample)
         return 0
 
     with _espeak(language, voice, collect) as (library, rate):
@@ -116,8 +84,7 @@ def synthesize(text: str, language: str, voice: Voice) -> Utterance:
         raise ValueError(f"a text is spoken · {text!r} in {language} is silence")
     samples = resample(wave / np.abs(wave).max(), rate)
     begin, end = _loud_span(samples)
-    words = (start * SAMPLE_RATE_HZ // rate - begin for start in starts)
-    return Utterance(samples[begin:end], tuple(min(max(word, 0), end - begin - 1) for word in words))
+    return samples[begin:end]
 
 
 def phonemes(text: str, language: str) -> str:

@@ -3,6 +3,7 @@
 An `Exchange` is spoken by `speech.py` and written by `written_speech.py`: both share words and answers.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -76,9 +77,8 @@ def transcription(language: str, rng: Random) -> Exchange:
         return _transcribed_number(rng)
     if kind == "command":
         command = rng.choice(COMMANDS)
-        return Exchange(
-            "asr_en", "en", command, tuple(command.split()), TRANSCRIBE, command, f"say {command}"
-        )
+        symbols = tuple(re.findall(" ?[^ ]+", command))  # as its tokens are in a transcript
+        return Exchange("asr_en", "en", command, symbols, TRANSCRIBE, command, f"say {command}")
     digits, listed = _digits(rng, 1, 4)
     spoken = spoken_digits(digits, language, rng)
     return Exchange(
@@ -133,14 +133,14 @@ def spoken_query(rng: Random) -> Exchange:
         operator, wording, answer = LARGER, rng.choice(COMPARE_WORDINGS), "yes" if a > b else "no"
     spoken = wording.format(a=number_word(a), b=number_word(b))
     symbols = (str(a), operator, str(b))
-    content = f"{min(a, b)}{operator}{max(a, b)}"
+    content = f"{a}{operator}{b}"
     return Exchange("sqqa", "en", spoken, symbols, SPOKEN_QUERY, answer, content)
 
 
 def signs(rng: Random) -> Exchange:
-    """A spoken query as its transcript in signs: `3 + 4`."""
+    """A spoken query as its transcript in signs: `3+4`."""
     said = spoken_query(rng)
-    return replace(said, task="signs", prompt=TRANSCRIBE, answer=" ".join(said.symbols))
+    return replace(said, task="signs", prompt=TRANSCRIBE, answer="".join(said.symbols))
 
 
 def summary(rng: Random) -> Exchange:

@@ -31,18 +31,6 @@ COMMANDS = tuple(
 )
 """All spoken commands."""
 
-DIGIT_SIGNS: Mapping[str, str] = {number_word(digit): str(digit) for digit in range(10)}
-"""English digit words as they are written."""
-
-WORD_SIGNS: Mapping[str, str] = {
-    **DIGIT_SIGNS,
-    "plus": "+",
-    "and": "+",
-    "larger": ">",
-    "greater": ">",
-}
-"""English words of spoken queries that are written as signs; all others are not written."""
-
 _PAUSE_PROBABILITY = 0.1
 """How often digits are read with a pause after each."""
 
@@ -63,14 +51,3 @@ def _word(number: int, plural: bool) -> str:
     if not plural:
         return word
     return word + ("es" if word.endswith("x") else "s")
-
-
-def heard_words(spoken: str, symbols: Sequence[str]) -> tuple[str, ...]:
-    """What each word of `spoken` reads as, so that all words together read as `symbols`; empty if unknown."""
-    words = re.findall(r"[^\s,.?]+", spoken)
-    if len(words) == len(symbols):
-        return tuple(symbols)
-    if len(symbols) == 1:
-        return (*("" for _ in words[1:]), symbols[0])
-    heard = tuple(WORD_SIGNS.get(word.lower(), "") for word in words)
-    return heard if [sign for sign in heard if sign] == list(symbols) else ()

@@ -8,9 +8,9 @@ from phi4train.demo.handwriting import DigitImages, draw_png
 from phi4train.demo.panels import Panel, draw_panel
 from phi4train.demo.questions import WORDINGS, ask, shapes_of
 from phi4train.demo.samples import DemoSample, Turn
-from phi4train.demo.speech_clips import Clip, audio_sample, spoken_clip
+from phi4train.demo.speech_clips import audio_sample, spoken_clip
 from phi4train.demo.speech_tasks import TRANSCRIBE
-from phi4train.demo.speech_words import DIGIT_SIGNS, spoken_numbers
+from phi4train.demo.speech_words import spoken_numbers
 
 SPOKEN_TASKS = ("single", "multi", "what", "count", "sum", "compare")
 """Questions about panels that are spoken."""
@@ -37,7 +37,7 @@ def spoken_panel_samples(
     """
     for number in range(count):
         panel, turn = draw_question(SPOKEN_TASKS[number % len(SPOKEN_TASKS)], rng)
-        clip = _spoken(turn, rng, held_out)
+        clip = spoken_clip(spoken_numbers(turn.question), "en", rng, held_out)
         image = draw_png(panel, images, rng, augment=not held_out)
         yield audio_sample(clip, "", turn.answer, f"vs_{turn.task}", "en", image, is_measured=held_out)
 
@@ -45,17 +45,10 @@ def spoken_panel_samples(
 def spoken_question_sample(rng: Random, held_out: bool) -> DemoSample:
     """A question about panels, without any, whose transcript is its signs; task `signs`."""
     _, turn = draw_question(rng.choice(SPOKEN_TASKS), rng)
-    answer = " ".join(question_symbols(turn))
-    clip = _spoken(turn, rng, held_out)
-    return audio_sample(clip, TRANSCRIBE, answer, "signs", "en", is_measured=held_out)
-
-
-def _spoken(turn: Turn, rng: Random, held_out: bool) -> Clip:
-    """The question in a random voice; its sign is read at the first word, its numbers at theirs."""
-    text = spoken_numbers(turn.question)
-    _, *others = re.findall(r"[^\s,.?]+", text)
-    sign, *_ = question_symbols(turn)
-    return spoken_clip(text, "en", rng, held_out, (sign, *(DIGIT_SIGNS.get(word, "") for word in others)))
+    clip = spoken_clip(spoken_numbers(turn.question), "en", rng, held_out)
+    return audio_sample(
+        clip, TRANSCRIBE, "".join(question_symbols(turn)), "signs", "en", is_measured=held_out
+    )
 
 
 def question_symbols(turn: Turn) -> tuple[str, ...]:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
 from phi4train.demo.panel_dialogues import is_held_out_panel
+from phi4train.demo.panels import FILLER
 from phi4train.demo.records import question_record
 from phi4train.demo.samples import DemoSample
 from phi4train.demo.sounds import SYMBOLS, Sound, draw_sound_question
 from phi4train.demo.speech import TRANSLATED_LANGUAGES
-from phi4train.demo.speech_clips import FILLER
 from phi4train.demo.speech_tasks import (
     Exchange,
     draw_exchange,

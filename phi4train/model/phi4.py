@@ -71,8 +71,8 @@ class Phi4Model(nn.Module):
         """The second half of `forward`: hidden rows (T, D) from what `embed` returned for `batch`.
 
         Losses of media tokens call the halves apart: the tokens stand in `embedded_TD`, at the positions of
-        their media. Samples in which nothing can learn (text beside a frozen language model) are decoded apart
-        and without gradients.
+        their media. Samples in which nothing can learn (text, beside a frozen language model) are decoded
+        apart and without gradients.
 
         Raises:
             ValueError: a mode is unknown.
