@@ -14,7 +14,7 @@ from PIL import Image
 from phi4train.demo.handwriting import SOURCE_PIXELS, DigitImages, draw_png
 from phi4train.demo.panels import FILLER, PAIR, PANEL_COLUMNS, SINGLE, Panel, panel_of
 from phi4train.demo.records import question_record
-from phi4train.demo.samples import DemoSample, is_held_out
+from phi4train.demo.samples import DemoSample, Turn, dialogue, is_held_out
 
 HELD_OUT_FRACTION = 0.1
 """Share of all written sequences that only held-out samples may use."""
@@ -94,8 +94,8 @@ def written_multi_image(count: int, rng: Random, held_out: bool = False) -> Iter
         asked = _draw(task, rng)
         while _is_held_out(asked) != held_out:
             asked = _draw(asked.task, rng)
-        content = asked.layout + asked.prompt
-        yield DemoSample(question_record(content, asked.answer, f"text_{asked.task}", is_measured=held_out))
+        turn = Turn(asked.task, asked.prompt, asked.answer)
+        yield dialogue([turn], f"text_{asked.task}", asked.layout, is_measured=held_out)
 
 
 def _is_held_out(asked: PanelsQuestion) -> bool:

@@ -4,12 +4,13 @@ An `Exchange` is spoken by `speech.py` and written by `written_speech.py`: both 
 """
 
 import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
 from phi4train.demo.arithmetic import number_word
-from phi4train.demo.samples import is_held_out
+from phi4train.demo.samples import Turn, is_held_out
 from phi4train.demo.speech_words import COMMANDS, LANGUAGES, spoken_digits
 
 HELD_OUT_FRACTION = 0.15
@@ -117,11 +118,27 @@ def question(rng: Random) -> Exchange:
     """A written question about two to five spoken digits, every second time not in English."""
     language = "en" if rng.random() < 0.5 else rng.choice(LANGUAGES)
     digits, listed = _digits(rng, 2, 5)
-    kind = rng.choice(tuple(QUESTIONS))
-    answer = {"count": len(digits), "largest": max(digits), "first": digits[0], "last": digits[-1]}[kind]
+    asked = _ask(rng.choice(tuple(QUESTIONS)), digits, rng)
     spoken = spoken_digits(digits, language, rng)
-    prompt = rng.choice(QUESTIONS[kind])
-    return Exchange("sqa", language, spoken, tuple(listed.split()), prompt, str(answer), _content(digits))
+    symbols = tuple(listed.split())
+    return Exchange("sqa", language, spoken, symbols, asked.question, asked.answer, _content(digits))
+
+
+def more_questions(said: Exchange, count: int, rng: Random) -> list[Turn]:
+    """Up to `count` further questions about the digits of an exchange; none if other words are said."""
+    if not all(symbol in string.digits for symbol in said.symbols):
+        return []
+    digits = [int(symbol) for symbol in said.symbols]
+    turns = [
+        Turn("asr", TRANSCRIBE, " ".join(said.symbols)),
+        *(_ask(kind, digits, rng) for kind in QUESTIONS),
+    ]
+    return rng.sample([turn for turn in turns if turn.question != said.prompt], count)
+
+
+def _ask(kind: str, digits: Sequence[int], rng: Random) -> Turn:
+    answer = {"count": len(digits), "largest": max(digits), "first": digits[0], "last": digits[-1]}[kind]
+    return Turn("sqa", rng.choice(QUESTIONS[kind]), str(answer))
 
 
 def spoken_query(rng: Random) -> Exchange:

@@ -11,13 +11,13 @@ from random import Random
 
 from phi4train.demo.panel_dialogues import is_held_out_panel
 from phi4train.demo.panels import FILLER
-from phi4train.demo.records import question_record
-from phi4train.demo.samples import DemoSample
+from phi4train.demo.samples import DemoSample, Turn, dialogue
 from phi4train.demo.sounds import SYMBOLS, Sound, draw_sound_question
 from phi4train.demo.speech import TRANSLATED_LANGUAGES
 from phi4train.demo.speech_tasks import (
     Exchange,
     draw_exchange,
+    more_questions,
     question,
     spoken_query,
     summary,
@@ -29,6 +29,9 @@ from phi4train.demo.spoken_panels import SPOKEN_TASKS, draw_question, question_s
 FILLER_RUN = (2, 6)
 """Fewest and most fillers before, between and after symbols; a digit lasts 5 or 6 audio tokens."""
 
+MORE_QUESTIONS = 3
+"""Most questions after the first about the same digits: answers are what a dialogue teaches."""
+
 WEIGHTS: Mapping[str, float] = {
     "asr": 4.0,
     "ast": 0.5,
@@ -39,6 +42,8 @@ WEIGHTS: Mapping[str, float] = {
     "vs": 2.0,
 }
 """How often each task is written, compared to the others."""
+
+_Maker = Callable[[str, Random, bool], DemoSample]
 
 
 def written_speech(count: int, rng: Random) -> Iterator[DemoSample]:
@@ -60,10 +65,13 @@ def written_audio(symbols: Sequence[str], rng: Random) -> str:
     return runs[0] + "".join(symbol + run for symbol, run in zip(symbols, runs[1:], strict=True))
 
 
-def _spoken(make: Callable[[Random], Exchange]) -> Callable[[str, Random, bool], DemoSample]:
+def _spoken(make: Callable[[Random], Exchange]) -> _Maker:
     def write(task: str, rng: Random, held_out: bool) -> DemoSample:
         said = draw_exchange(make, rng, held_out)
-        return _sample(task, said.symbols, said.prompt, said.answer, rng, held_out)
+        turns = [Turn(said.task, said.prompt, said.answer)]
+        if not held_out:
+            turns += more_questions(said, rng.randint(0, MORE_QUESTIONS), rng)
+        return _twin(task, said.symbols, turns, rng, held_out)
 
     return write
 
@@ -78,7 +86,8 @@ def _translation(rng: Random) -> Exchange:
 
 def _sound(task: str, rng: Random, held_out: bool) -> DemoSample:
     asked = draw_sound_question(rng, held_out)
-    return _sample(task, _sound_symbols(asked.sound), asked.prompt, asked.answer, rng, held_out)
+    turns = [Turn(task, asked.prompt, asked.answer)]
+    return _twin(task, _sound_symbols(asked.sound), turns, rng, held_out)
 
 
 def _sound_symbols(sound: Sound) -> tuple[str, ...]:
@@ -91,11 +100,11 @@ def _panel(task: str, rng: Random, held_out: bool) -> DemoSample:
         panel, turn = draw_question(rng.choice(SPOKEN_TASKS), rng)
         if is_held_out_panel(panel) == held_out:
             break
-    context = panel.as_layout()
-    return _sample(task, question_symbols(turn), "", turn.answer, rng, held_out, context)
+    asked = Turn(turn.task, "", turn.answer)
+    return _twin(task, question_symbols(turn), [asked], rng, held_out, panel.as_layout())
 
 
-_MAKERS: Mapping[str, Callable[[str, Random, bool], DemoSample]] = {
+_MAKERS: Mapping[str, _Maker] = {
     "asr": _spoken(_transcription),
     "ast": _spoken(_translation),
     "sqa": _spoken(question),
@@ -106,14 +115,13 @@ _MAKERS: Mapping[str, Callable[[str, Random, bool], DemoSample]] = {
 }
 
 
-def _sample(
+def _twin(
     task: str,
     symbols: Sequence[str],
-    prompt: str,
-    answer: str,
+    turns: Sequence[Turn],
     rng: Random,
     is_measured: bool,
     context: str = "",
 ) -> DemoSample:
-    content = context + written_audio(symbols, rng) + prompt
-    return DemoSample(question_record(content, answer, f"text_{task}", is_measured=is_measured))
+    heard = written_audio(symbols, rng)
+    return dialogue(turns, f"text_{task}", context + heard, is_measured=is_measured)
