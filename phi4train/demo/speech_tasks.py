@@ -126,7 +126,7 @@ def question(rng: Random) -> Exchange:
 
 def more_questions(said: Exchange, count: int, rng: Random) -> list[Turn]:
     """Up to `count` further questions about the digits of an exchange; none if other words are said."""
-    if not all(symbol in string.digits for symbol in said.symbols):
+    if not set(said.symbols) <= set(string.digits):
         return []
     digits = [int(symbol) for symbol in said.symbols]
     turns = [

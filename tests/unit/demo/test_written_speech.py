@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from phi4train.demo.samples import DemoSample
-from phi4train.demo.speech_tasks import TRANSCRIBE, TRANSCRIBE_AND_TRANSLATE
+from phi4train.demo.speech_tasks import QUESTIONS, TRANSCRIBE, TRANSCRIBE_AND_TRANSLATE
 from phi4train.demo.written_speech import (
     FILLER_RUN,
     WEIGHTS,
@@ -18,7 +18,7 @@ from phi4train.demo.written_speech import (
 
 
 def turns(sample: DemoSample) -> tuple[str, str]:
-    user, assistant = sample.record["messages"]
+    user, assistant, *_ = sample.record["messages"]
     return user["content"], assistant["content"]
 
 
@@ -50,6 +50,24 @@ def test_a_transcript_is_what_stands_between_the_filler() -> None:
             digits, words = answer.split(" <sep> ")
             assert len(digits.split()) == len(words.split())
     assert checked > 100
+
+
+def test_further_questions_are_answered_by_the_same_digits() -> None:
+    checked: Counter[str] = Counter()
+    kind_of = {wording: kind for kind, wordings in QUESTIONS.items() for wording in wordings}
+    for sample in written_speech(1000, Random(0)):
+        messages = [message["content"] for message in sample.record["messages"]]
+        said = [int(digit) for digit in re.sub("[^0-9]", "", messages[0])]
+        assert len(set(messages[::2])) == len(messages) / 2
+        for asked, answer in zip(messages[2::2], messages[3::2], strict=True):
+            if asked == TRANSCRIBE:
+                assert answer == " ".join(map(str, said))
+            else:
+                kind = kind_of[asked]
+                right = {"count": len(said), "largest": max(said), "first": said[0], "last": said[-1]}[kind]
+                assert answer == str(right)
+            checked[asked] += 1
+    assert checked.keys() == {TRANSCRIBE, *kind_of} and checked.total() > 500
 
 
 def test_no_written_text_is_both_trained_on_and_held_out() -> None:
