@@ -69,7 +69,7 @@ class DemoSizes:
     ssum: int = 200
     sounds: int = 500
     spoken_panels: int = 4_000
-    written_speech: int = 24_000
+    written_speech: int = 30_000
     held_out_captions: int = 400
     held_out_lines: int = 200
     held_out_per_task: int = 200

@@ -21,14 +21,14 @@ TASK_WEIGHTS: Mapping[str, float] = {
     "count": 1.0,
     "count_digit": 0.5,
     "where": 0.2,
-    "sum": 1.0,
+    "sum": 2.0,
     "compare": 1.5,
     "read": 0.5,
     "describe": 0.15,
 }
 """How often each question is drawn, compared to the others that fit a panel."""
 
-SHAPES = (SINGLE, PAIR, *NUMBERS, *GRIDS, *GRIDS)
+SHAPES = (SINGLE, PAIR, PAIR, *NUMBERS, *GRIDS, *GRIDS)
 """Shapes of training panels in the frequency in which they are drawn."""
 
 CAPTION_SHAPES = (SINGLE, *NUMBERS, *GRIDS, (3, 3), (3, 3))

@@ -36,10 +36,10 @@ WEIGHTS: Mapping[str, float] = {
     "asr": 4.0,
     "ast": 0.5,
     "sqa": 1.0,
-    "sqqa": 2.0,
+    "sqqa": 4.0,
     "ssum": 0.2,
     "au": 0.3,
-    "vs": 2.0,
+    "vs": 3.0,
 }
 """How often each task is written, compared to the others."""
 

@@ -33,6 +33,10 @@ _PIECE_TOKENS = 128
 _SPEECH_MEAN, _SPEECH_DEVIATION = 15.0, 5.0
 """Of the log-mel features of speech that fills a good part of the 16-bit range."""
 
+_BRANCH_ENDS = ("down_proj.weight", "o_proj.weight", "conv.ext_pw_conv_1d.weight")
+_BRANCH_SCALE = 0.1
+"""A new block starts close to the identity: with full branches, five blocks learn several times later."""
+
 
 def num_audio_tokens(num_frames: int) -> int:
     """Tokens of a clip of so many feature frames."""
@@ -248,8 +252,8 @@ def _group_windows(windows: Sequence[Window]) -> Iterator[list[Window]]:
 def init_audio_encoder(module: AudioEncoder, generator: torch.Generator) -> None:
     """Fills every parameter and buffer for training from scratch; what is on the meta device is left alone.
 
-    Matrices and filters are normal with variance 1 / fan-in, the bias of distances with variance 1 / D,
-    biases 0, norms 1, features shifted and scaled by the level of ordinary speech in every band. Depends on
+    Matrices and filters are normal with variance 1 / fan-in, but those that end a residual branch
+    `_BRANCH_SCALE` times smaller; the bias of distances has variance 1 / D. Biases are 0, norms 1, features shifted and scaled by the level of ordinary speech in every band. Depends on
     `generator` only.
     """
     for name, parameter in module.named_parameters():
@@ -260,6 +264,7 @@ def init_audio_encoder(module: AudioEncoder, generator: torch.Generator) -> None
         elif name.endswith("bias_values.weight"):
             fill_normal(parameter, generator, std=module.shape.hidden_dim**-0.5)
         else:
-            fill_normal(parameter, generator, std=parameter.flatten(1).shape[1] ** -0.5)
+            scale = _BRANCH_SCALE if name.endswith(_BRANCH_ENDS) else 1.0
+            fill_normal(parameter, generator, std=scale * parameter.flatten(1).shape[1] ** -0.5)
     fill_constant(module.encoder_embedding.global_mean, _SPEECH_MEAN)
     fill_constant(module.encoder_embedding.global_invstd, 1 / _SPEECH_DEVIATION)
