@@ -10,10 +10,11 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
 
-demo: $(INSTALLED)  ## build the demo data, train language and vision on the CPU, show answers
+demo: $(INSTALLED)  ## build the demo data, train language, vision and speech on the CPU, show answers
 	$(BIN)/python -m phi4train data build demo
-	$(BIN)/python -m phi4train curriculum --name language_and_vision scale=demo
+	$(BIN)/python -m phi4train curriculum --name seeing_and_hearing scale=demo
 	$(BIN)/python -m phi4train evaluate stage=vision_sft scale=demo --show 8
+	$(BIN)/python -m phi4train evaluate stage=audio_pretrain scale=demo --show 8
 
 test: $(INSTALLED)  ## run the tests that need no GPU, no cluster and less than a minute each
 	$(PYTEST) -m "not slow and not gpu and not slurm"

@@ -252,9 +252,9 @@ def _group_windows(windows: Sequence[Window]) -> Iterator[list[Window]]:
 def init_audio_encoder(module: AudioEncoder, generator: torch.Generator) -> None:
     """Fills every parameter and buffer for training from scratch; what is on the meta device is left alone.
 
-    Matrices and filters are normal with variance 1 / fan-in, but those that end a residual branch
-    `_BRANCH_SCALE` times smaller; the bias of distances has variance 1 / D. Biases are 0, norms 1, features shifted and scaled by the level of ordinary speech in every band. Depends on
-    `generator` only.
+    Matrices and filters are normal with variance 1 / fan-in, those that end a residual branch ten times
+    narrower; the bias of distances has variance 1 / D. Biases are 0, norms 1; features are shifted and scaled
+    by the level of ordinary speech. Depends on `generator` only.
     """
     for name, parameter in module.named_parameters():
         if "norm" in name and name.endswith("weight"):
