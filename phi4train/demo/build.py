@@ -22,7 +22,7 @@ from phi4train.demo.families import DemoSizes, Family, demo_families, training_p
 from phi4train.demo.samples import DemoSample
 from phi4train.errors import ManifestError
 
-DEMO_VERSION = 11
+DEMO_VERSION = 12
 """Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""
 
 DEMO_FOLDER = "demo"

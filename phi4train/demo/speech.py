@@ -21,7 +21,7 @@ from phi4train.demo.spoken_panels import spoken_question_sample
 
 TRANSLATED_LANGUAGES = tuple(language for language in LANGUAGES if language != "en")
 
-ENGLISH_WEIGHT = 3.0
+ENGLISH_WEIGHT = 5.0
 """How often English is transcribed in training, compared to another language: it has three kinds of text."""
 
 

@@ -73,7 +73,7 @@ def draw_exchange(make: Callable[[Random], Exchange], rng: Random, held_out: boo
 
 def transcription(language: str, rng: Random) -> Exchange:
     """One to four digits, written `7 1 0` in every language; in English also numbers and commands."""
-    kind = rng.choices(("digits", "number", "command"), (2, 1, 1))[0] if language == "en" else "digits"
+    kind = rng.choices(("digits", "number", "command"), (5, 3, 1))[0] if language == "en" else "digits"
     if kind == "number":
         return _transcribed_number(rng)
     if kind == "command":

@@ -19,6 +19,7 @@ from phi4train.demo.speech_tasks import (
     draw_exchange,
     more_questions,
     question,
+    signs,
     spoken_query,
     summary,
     transcription,
@@ -33,10 +34,11 @@ MORE_QUESTIONS = 3
 """Most questions after the first about the same digits: answers are what a dialogue teaches."""
 
 WEIGHTS: Mapping[str, float] = {
-    "asr": 4.0,
+    "asr": 6.0,
     "ast": 0.5,
     "sqa": 1.0,
     "sqqa": 4.0,
+    "signs": 0.5,
     "ssum": 0.2,
     "au": 0.3,
     "vs": 3.0,
@@ -109,6 +111,7 @@ _MAKERS: Mapping[str, _Maker] = {
     "ast": _spoken(_translation),
     "sqa": _spoken(question),
     "sqqa": _spoken(spoken_query),
+    "signs": _spoken(signs),
     "ssum": _spoken(summary),
     "au": _sound,
     "vs": _panel,

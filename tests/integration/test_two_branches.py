@@ -1,6 +1,8 @@
 """The vision and the speech stages start from one language model and meet in vision_speech."""
 
 import shutil
+import subprocess
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
@@ -8,6 +10,8 @@ from stage_workspace import Workspace
 
 from phi4train.checkpoint.artifact import all_components, find_component, load_component, open_artifact
 from phi4train.checkpoint.lineage import lineage_text
+from phi4train.config.curricula import load_curriculum
+from phi4train.curriculum.regression_report import load_regression
 from phi4train.errors import CheckpointError
 from phi4train.training.stage import train_stage
 
@@ -97,3 +101,19 @@ def test_the_copys_bits_are_those_of_its_original(trained: Workspace) -> None:
     sft = open_artifact(trained.runs / "audio_sft" / "demo" / "artifact", "the test")
     original, copy = load_component(pre, SPEECH), load_component(sft, VISION_SPEECH)
     assert {key: t.tolist() for key, t in original.items()} == {key: t.tolist() for key, t in copy.items()}
+
+
+def test_the_regression_table_shows_that_text_has_not_moved_since_lm_sft(
+    workspace: Workspace, command: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    shown = command("evaluate", "stage=vision_speech", "--regression", *workspace.overrides)
+    assert shown.returncode == 0, shown.stderr
+    assert "Earlier metrics after vision_speech" in shown.stdout
+    found = load_regression(workspace.runs / "vision_speech" / "demo")
+    assert found is not None
+    by_stage = {ancestor.stage: ancestor for ancestor in found.ancestors}
+    assert by_stage.keys() == {*load_curriculum().stages} - {"vision_speech"}
+    text = by_stage["lm_sft"].changes
+    assert len(text) > 10 and {change.verdict for change in text} == {"same"}
+    seen = by_stage["vision_multiframe"].changes
+    assert any(change.verdict != "same" for change in seen), "vision_speech trains the vision adapter on"
