@@ -2,8 +2,10 @@
 
 import fcntl
 import json
+import os
 import platform
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
+from threading import Thread
 
 from phi4train.data.index import INDEX_VERSION
 from phi4train.data.indexing import build_index
@@ -23,7 +26,7 @@ from phi4train.demo.samples import DemoSample
 from phi4train.demo.speech_tasks import WRITTEN_PROMPTS
 from phi4train.errors import ManifestError
 
-DEMO_VERSION = 13
+DEMO_VERSION = 14
 """Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""
 
 DEMO_FOLDER = "demo"
@@ -112,12 +115,24 @@ def _read_stamp(folder: Path) -> object:
 def _write_demo(folder: Path, seed: int, sizes: DemoSizes, stamp: dict[str, object]) -> None:
     """Writes shards, tokenizer, indexes and, last, the stamp into `folder`."""
     families = demo_families(sizes)
-    with ProcessPoolExecutor() as processes:
+    with ProcessPoolExecutor(initializer=_end_with_parent) as processes:
         write = partial(_write_family, folder, sizes, seed)
         shards = [shard for written in processes.map(write, range(len(families))) for shard in written]
         tokenizer = train_bpe(_tokenizer_texts(families, seed), VOCAB_SIZE, folder / TOKENIZER_NAME)
         list(processes.map(partial(_index, tokenizer), shards))
     write_atomically(folder / STAMP_NAME, json.dumps(stamp, indent=2).encode())
+
+
+def _end_with_parent() -> None:
+    """Lets this process end when its parent is gone: a killed build leaves nothing behind that waits."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _write_family(folder: Path, sizes: DemoSizes, seed: int, number: int) -> list[Path]:

@@ -26,7 +26,7 @@ ENGLISH_WEIGHT = 5.0
 
 
 def asr_samples(count: int, rng: Random) -> Iterator[DemoSample]:
-    """Training clips with transcripts in all languages; task `asr_<language>`."""
+    """Training clips with transcripts in all languages; task `asr_<language>`, or `asr_commands`."""
     weights = [ENGLISH_WEIGHT if language == "en" else 1.0 for language in LANGUAGES]
     for language in rng.choices(LANGUAGES, weights, k=count):
         yield _sample(partial(transcription, language), rng, held_out=False)

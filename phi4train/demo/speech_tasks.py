@@ -88,7 +88,7 @@ def transcription(language: str, rng: Random) -> Exchange:
     if kind == "command":
         command = rng.choice(COMMANDS)
         symbols = tuple(re.findall(" ?[^ ]+", command))  # as its tokens are in a transcript
-        return Exchange("asr_en", "en", command, symbols, TRANSCRIBE, command, f"say {command}")
+        return Exchange("asr_commands", "en", command, symbols, TRANSCRIBE, command, f"say {command}")
     digits, listed = _digits(rng, 1, 4)
     spoken = spoken_digits(digits, language, rng)
     return Exchange(

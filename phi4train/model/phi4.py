@@ -83,7 +83,7 @@ class Phi4Model(nn.Module):
             routing = build_routing(adapter_of_T, self.adapters, embedded_TD.device)
             return self.decode(embedded_TD, batch.position_ids_T, batch.sample_lengths, routing)
         learns_T = torch.tensor(learns).repeat_interleave(torch.tensor(batch.sample_lengths))
-        decoded_TD = torch.empty_like(embedded_TD)
+        parts, rows = [], []
         for learn in (True, False):
             rows_N = (learns_T == learn).nonzero().squeeze(1)
             routing = build_routing(adapter_of_T[rows_N], self.adapters, embedded_TD.device)
@@ -92,9 +92,9 @@ class Phi4Model(nn.Module):
                 length for length, own in zip(batch.sample_lengths, learns, strict=True) if own == learn
             ]
             with torch.set_grad_enabled(learn):
-                part_ND = self.decode(embedded_TD[rows_N], batch.position_ids_T[rows_N], lengths, routing)
-            decoded_TD = decoded_TD.index_copy(0, rows_N, part_ND)
-        return decoded_TD
+                parts.append(self.decode(embedded_TD[rows_N], batch.position_ids_T[rows_N], lengths, routing))
+            rows.append(rows_N)
+        return torch.cat(parts).index_select(0, torch.cat(rows).argsort())
 
     def _learning_samples(self, batch: Batch, adapter_of_T: Tensor) -> list[bool]:
         """Whether a gradient can reach anything through each sample."""

@@ -1,11 +1,16 @@
 """A build is the same bytes for the same seed, complete or absent, and what the manifests name."""
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import fields
 from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import pytest
 
@@ -23,6 +28,8 @@ from phi4train.errors import ManifestError
 MANIFESTS = Path(__file__).parents[3] / "data_manifests"
 NAMES = sorted(path.stem for path in MANIFESTS.glob("demo_*.yaml"))
 SIZES = DemoSizes(**{f.name: 1 if f.name.startswith("held_out_per_") else 4 for f in fields(DemoSizes)})
+
+_Found = TypeVar("_Found")
 
 
 @pytest.fixture(autouse=True)
@@ -155,3 +162,34 @@ def test_a_missing_data_set_is_reported_with_the_command_that_builds_it(tmp_path
     manifest = load_manifest("demo_vision_sft", [MANIFESTS])
     with pytest.raises(ManifestError, match="phi4train data build demo"):
         expand_shards(manifest.sources[0], manifest, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_killed_build_leaves_no_process_and_no_data(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from phi4train.demo.build import build_demo; "
+    building = subprocess.Popen([sys.executable, "-c", code + "build_demo(Path(sys.argv[1]))", str(tmp_path)])
+    try:
+        children = _wait_for(lambda: _children(building.pid) if list(tmp_path.rglob("*.tar")) else [])
+    finally:
+        building.kill()
+        building.wait()
+    assert _wait_for(lambda: not any(_is_running(child) for child in children))
+    assert not (tmp_path / "demo").exists()
+
+
+def _wait_for(found: Callable[[], _Found]) -> _Found:
+    deadline = time.monotonic() + 60
+    while not (value := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return value
+
+
+def _children(parent: int) -> list[int]:
+    tasks = Path(f"/proc/{parent}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def _is_running(process: int) -> bool:
+    status = Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"

@@ -111,6 +111,9 @@ def test_text_beside_a_frozen_language_model_is_decoded_without_gradients(
     with torch.no_grad():
         model(laid_end_to_end(SAMPLES))
     assert decoded[2:] == [(False, 7)]
+    with torch.autocast("cpu", torch.bfloat16):
+        halved, _ = logits_and_gradients([laid_end_to_end(SAMPLES)], model, model)
+    assert (halved.float() - alone[0]).abs().max() < 0.2 * alone[0].abs().max()
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
