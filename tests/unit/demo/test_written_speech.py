@@ -35,7 +35,7 @@ def test_symbols_are_apart_by_filler_and_some_fill_two_tokens() -> None:
         written = written_audio(["7", "1", " left"], Random(seed))
         found = re.fullmatch(r"(~*)(77?)(~+)(11?)(~+) left(~+)", written)
         assert found
-        seen.update(found[2], found[4])
+        seen.update(found[2] + found[4])
         runs = [len(run) for run in found.group(1, 3, 5, 6)]
         for run, (fewest, most) in zip(
             runs, (FILLERS_BEFORE, FILLERS_BETWEEN, FILLERS_BETWEEN, FILLERS_AFTER), strict=True

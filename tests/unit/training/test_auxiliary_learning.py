@@ -20,6 +20,6 @@ def spelled(module: StageModule, spoken: Batch) -> str:
 
 
 def test_the_tokens_come_to_spell_the_transcript() -> None:
-    module, spoken = speech_module(ctc(weight=10), max_steps=80, lr=2e-2), sample("fge")
-    texts = [spelled(train(module, spoken), spoken) for _ in range(40)]
+    module, spoken = speech_module(ctc(weight=10), max_steps=80, lr=1e-2), sample("fge")
+    texts = [spelled(train(module, spoken), spoken) for _ in range(80)]
     assert "fge" not in texts[:5] and "fge" in texts

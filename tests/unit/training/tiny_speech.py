@@ -69,7 +69,7 @@ def clip(text: str, seed: int) -> torch.Tensor:
     frames_F = torch.zeros(len(heard), FRAMES_PER_LETTER, 8)
     frames_F[:, : FRAMES_PER_LETTER // 2] = heard[:, None]
     noise = torch.randn(frames_F.shape, generator=torch.Generator().manual_seed(seed))
-    return (frames_F + 0.1 * noise).flatten(0, 1)
+    return 15.0 + 5.0 * (frames_F + 0.1 * noise).flatten(0, 1)  # at the level of speech
 
 
 def sample(
