@@ -18,7 +18,6 @@
       |-- sounds.py                      tones, beeps and noise
       |       |-- speech_clips.py        who speaks, FLAC, and the sample around a clip
       |               |-- speech_synthesis.py, speech_augmentation.py    eSpeak NG; rooms and noise
-    records.py    the record of one question and its answer
     samples.py    what all families yield: a record and its media; the hash that holds a sample out
 
 The written panels and the written audio are the twins of the drawn and the spoken ones: later stages freeze

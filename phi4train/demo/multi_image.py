@@ -13,8 +13,7 @@ from PIL import Image
 
 from phi4train.demo.handwriting import SOURCE_PIXELS, DigitImages, draw_png
 from phi4train.demo.panels import FILLER, PAIR, PANEL_COLUMNS, SINGLE, Panel, panel_of
-from phi4train.demo.records import question_record
-from phi4train.demo.samples import DemoSample, Turn, dialogue, is_held_out
+from phi4train.demo.samples import DemoSample, Turn, dialogue, is_held_out, record_of
 
 HELD_OUT_FRACTION = 0.1
 """Share of all written sequences that only held-out samples may use."""
@@ -65,6 +64,11 @@ class PanelsQuestion:
     answer: str
 
     @property
+    def turn(self) -> Turn:
+        """The question without its panels, and the answer."""
+        return Turn(self.task, self.prompt, self.answer)
+
+    @property
     def layout(self) -> str:
         """The panels one after the other, as `Panel.as_layout` writes each."""
         return "".join(panel.as_layout().replace(str(_EMPTY), FILLER) for panel in self.panels)
@@ -94,8 +98,7 @@ def written_multi_image(count: int, rng: Random, held_out: bool = False) -> Iter
         asked = _draw(task, rng)
         while _is_held_out(asked) != held_out:
             asked = _draw(asked.task, rng)
-        turn = Turn(asked.task, asked.prompt, asked.answer)
-        yield dialogue([turn], f"text_{asked.task}", asked.layout, is_measured=held_out)
+        yield dialogue([asked.turn], f"text_{asked.task}", asked.layout, is_measured=held_out)
 
 
 def _is_held_out(asked: PanelsQuestion) -> bool:
@@ -115,7 +118,7 @@ def _drawn(
         if asked.task in VIDEO_TASKS:
             shown = [{"type": "video", "frames": list(media), "fps": FRAMES_PER_SECOND}]
         content = [*shown, {"type": "text", "text": asked.prompt}]
-        yield DemoSample(question_record(content, asked.answer, asked.task, is_measured=held_out), media)
+        yield DemoSample(record_of(content, [asked.turn], asked.task, is_measured=held_out), media)
 
 
 def _tasks(tasks: Sequence[str], count: int, rng: Random, held_out: bool) -> list[str]:

@@ -42,23 +42,43 @@ def dialogue(
         reading: what each token of the image shows, for the auxiliary loss; None: not known.
         is_measured: the last answer is short and the only right one, so that exact match can judge it.
     """
+    opening = context + turns[0].question
+    if image is None:
+        return DemoSample(record_of(opening, turns, task, is_measured=is_measured))
+    shown = {"type": "image", "image": IMAGE_MEMBER} | ({"reading": reading} if reading else {})
+    parts = [shown, {"type": "text", "text": opening}]
+    return DemoSample(record_of(parts, turns, task, is_measured=is_measured), {IMAGE_MEMBER: image})
+
+
+def record_of(
+    opening: str | Sequence[dict[str, Any]],
+    turns: Sequence[Turn],
+    task: str,
+    language: str | None = None,
+    is_measured: bool = False,
+    target_language: str | None = None,
+) -> dict[str, Any]:
+    """The record of user and assistant turns, whatever media stand before them.
+
+    Args:
+        opening: text or parts in the place of the first question.
+        language: what is spoken.
+        is_measured: the last answer is the only right one, so that exact match can judge it.
+        target_language: of a translation.
+    """
     messages: list[dict[str, Any]] = []
     for turn in turns:
         messages.append({"role": "user", "content": turn.question})
         messages.append({"role": "assistant", "content": turn.answer})
-    opening = context + turns[0].question
-    messages[0]["content"] = (
-        opening
-        if image is None
-        else [
-            {"type": "image", "image": IMAGE_MEMBER} | ({"reading": reading} if reading else {}),
-            {"type": "text", "text": opening},
-        ]
-    )
-    record = {"messages": messages, "task": task}
+    messages[0]["content"] = opening
+    record: dict[str, Any] = {"messages": messages, "task": task}
+    if language is not None:
+        record["language"] = language
+    if target_language is not None:
+        record["meta"] = {"target_language": target_language}
     if is_measured:
         record["answers"] = [turns[-1].answer]
-    return DemoSample(record, {} if image is None else {IMAGE_MEMBER: image})
+    return record
 
 
 def is_held_out(content: str | bytes, fraction: float) -> bool:

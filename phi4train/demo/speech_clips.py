@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from phi4train.demo.records import question_record
-from phi4train.demo.samples import IMAGE_MEMBER, DemoSample
+from phi4train.demo.samples import IMAGE_MEMBER, DemoSample, Turn, record_of
 from phi4train.demo.speech_augmentation import augment, scaled
 from phi4train.demo.speech_synthesis import SAMPLE_RATE_HZ, Samples, Voice, synthesize
 
@@ -80,5 +79,6 @@ def audio_sample(
         media[IMAGE_MEMBER] = image
     if prompt:
         content.append({"type": "text", "text": prompt})
-    record = question_record(content, answer, task, language, is_measured, target_language)
+    turn = Turn(task, prompt, answer)
+    record = record_of(content, [turn], task, language, is_measured, target_language)
     return DemoSample(record, media)

@@ -172,8 +172,9 @@ class AuxiliaryReading:
         weight: factor of the mean loss per slot beside the stage's own loss.
     """
 
+    name = "reading"
+
     weight: float
-    name: str = "reading"
 
     def select(self, batch: Batch) -> ReadSlots:
         """The slots of the batch whose reading is known."""
