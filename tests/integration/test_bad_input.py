@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from stage_workspace import Workspace
 
 from phi4train.checkpoint import store
 from phi4train.cli import main
 from phi4train.data.shards import ShardWriter
 from phi4train.training import callbacks
+from tests.stage_workspace import Workspace
 
 Sample = tuple[Mapping[str, Any], Mapping[str, bytes]]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from stage_workspace import Workspace
 
 from phi4train.checkpoint.store import read_tensors
 from phi4train.training import metric_keys as keys
+from tests.stage_workspace import Workspace
 
 NUM_STEPS = 12
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from stage_workspace import Workspace
 
 from phi4train.batch import Batch
 from phi4train.checkpoint.artifact import load_component, open_artifact
@@ -32,6 +31,7 @@ from phi4train.training import stage as stage_module
 from phi4train.training.evaluation import evaluate_stage
 from phi4train.training.module import StageModule
 from phi4train.training.stage import train_stage
+from tests.stage_workspace import Workspace
 
 STAGES = load_curriculum(DEFAULT_CURRICULUM, None).stages
 QUIET = Console(quiet=True)

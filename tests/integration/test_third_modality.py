@@ -11,7 +11,6 @@ from types import ModuleType
 import pytest
 import torch
 from rich.console import Console
-from stage_workspace import QUICK
 from torch import Tensor
 
 from phi4train.batch import AudioInputs, Batch, ImageInputs
@@ -33,6 +32,7 @@ from phi4train.model.shapes import (
     VisionShape,
 )
 from phi4train.training.stage import train_stage
+from tests.stage_workspace import QUICK
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sensor"
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from rich.console import Console
-from stage_workspace import Workspace
 
 from phi4train.checkpoint.artifact import all_components, find_component, load_component, open_artifact
 from phi4train.checkpoint.lineage import lineage_text
@@ -14,6 +13,7 @@ from phi4train.config.curricula import load_curriculum
 from phi4train.curriculum.regression_report import load_regression
 from phi4train.errors import CheckpointError
 from phi4train.training.stage import train_stage
+from tests.stage_workspace import Workspace
 
 QUIET = Console(quiet=True)
 SPEECH, VISION_SPEECH = "audio_projector.speech", "audio_projector.vision_speech"

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_shards import GEOMETRY, words, write_manifest, write_questions, write_texts
 
 from phi4train.data.lengths import Limits
 from phi4train.data.mixture import Mixture, index_manifest, open_mixture
 from phi4train.data.tokenizer import Tokenizer, train_bpe
+from tests.unit.data.small_shards import GEOMETRY, words, write_manifest, write_questions, write_texts
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from small_shards import GEOMETRY, ask, clip
 from torchaudio.functional import resample as sinc_resample
 
 from phi4train.data import audio
@@ -25,6 +24,7 @@ from phi4train.data.mixture import Mixture
 from phi4train.data.shards import ShardSource, ShardWriter
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
+from tests.unit.data.small_shards import GEOMETRY, ask, clip
 
 LIMITS = Limits(10_000, 10_000, GEOMETRY, max_audio_seconds=30)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_shards import ask, clip, png, question, words, write_manifest, write_questions, write_texts
 
 from phi4train.data.check import check_manifest, render_check
 from phi4train.data.lengths import Limits
@@ -20,6 +19,16 @@ from phi4train.data.show import render_targets, show_sample
 from phi4train.data.stats import manifest_stats, render_stats
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import ManifestError, SampleError
+from tests.unit.data.small_shards import (
+    ask,
+    clip,
+    png,
+    question,
+    words,
+    write_manifest,
+    write_questions,
+    write_texts,
+)
 
 
 def mixed(root: Path) -> None:

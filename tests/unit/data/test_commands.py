@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from small_shards import write_manifest, write_texts
 
 from phi4train.data.commands import build_command, index_command
 from phi4train.data.mixture import open_mixture
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import ManifestError
+from tests.unit.data.small_shards import write_manifest, write_texts
 
 
 def test_a_data_root_of_ones_own_is_carried_and_quoted() -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_shards import write_questions
 
 from phi4train.data.evaluation_batches import EvaluationBatch, evaluation_batches
 from phi4train.data.lengths import Limits
 from phi4train.data.loader import SkippedSample
 from phi4train.data.mixture import Mixture
 from phi4train.data.tokenizer import Tokenizer
+from tests.unit.data.small_shards import write_questions
 
 Run = Callable[..., list[EvaluationBatch]]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_shards import GEOMETRY, png
 
 from phi4train.data.decoding import SampleDecoder
 from phi4train.data.frames import chosen_frames
@@ -18,6 +17,7 @@ from phi4train.data.records import VideoPart, parse_sample
 from phi4train.data.shards import ShardSource, ShardWriter
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
+from tests.unit.data.small_shards import GEOMETRY, png
 
 LIMITS = Limits(10_000, 10_000, GEOMETRY, video_fps=1.0, max_frames=5)
 

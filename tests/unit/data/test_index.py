@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_shards import png, question, write_questions, write_texts
 
 from phi4train.data import index, indexing
 from phi4train.data.index import IndexSummary, MappedArrays, ShardIndex, index_folder, load_index
@@ -18,6 +17,7 @@ from phi4train.data.indexing import build_index
 from phi4train.data.shards import ShardSource, ShardWriter
 from phi4train.data.tokenizer import Tokenizer, train_bpe
 from phi4train.errors import ManifestError
+from tests.unit.data.small_shards import png, question, write_questions, write_texts
 
 Member = tuple[str, bytes]
 TEXT = json.dumps({"text": "the cat"}).encode()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_shards import GEOMETRY, ask, png, words
 
 from phi4train.config.schema import DataConfig
 from phi4train.data.decoding import SampleDecoder
@@ -14,6 +13,7 @@ from phi4train.data.lengths import Limits, measure
 from phi4train.data.mixture import Mixture
 from phi4train.data.shards import ShardSource, ShardWriter
 from phi4train.data.tokenizer import Tokenizer
+from tests.unit.data.small_shards import GEOMETRY, ask, png, words
 
 Open = Callable[..., Mixture]
 ANSWER = {"role": "assistant", "content": "dog"}

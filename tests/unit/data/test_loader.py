@@ -12,7 +12,6 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from small_shards import GEOMETRY, png, question, words, write_questions, write_texts
 
 from phi4train.batch import IGNORE_INDEX, Batch, ImageInputs
 from phi4train.data import decoding
@@ -24,6 +23,7 @@ from phi4train.data.prompts import EncodedSample
 from phi4train.data.shards import ShardWriter
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import ManifestError
+from tests.unit.data.small_shards import GEOMETRY, png, question, words, write_questions, write_texts
 
 LIMITS = Limits(context_tokens=64, max_image_pixels=10_000, geometry=GEOMETRY)
 PLAN = DataPlan(BatchSize(samples=6), LIMITS, pack_tokens=128, micro_batch_tokens=256, seed=0)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_shards import GEOMETRY, ask, clip, png
 from torch import Tensor
 
 from phi4train.batch import AudioInputs, Batch, ImageInputs, move_tensors
@@ -31,6 +30,7 @@ from phi4train.data.show import show_sample
 from phi4train.data.spec_augment import SpecAugment
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
+from tests.unit.data.small_shards import GEOMETRY, ask, clip, png
 
 LIMITS = Limits(128, 10_000, GEOMETRY)
 PLAN = DataPlan(BatchSize(samples=24), LIMITS, pack_tokens=256, micro_batch_tokens=512, seed=0)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_shards import GEOMETRY
 
 from phi4train.data import order
 from phi4train.data.index import MEDIA_DTYPE, RECORD_SHAPES, SAMPLE_DTYPE
@@ -14,6 +13,7 @@ from phi4train.data.lengths import Limits
 from phi4train.data.mixture import ArrayTable, MixtureSource
 from phi4train.data.order import BLOCK_STEPS, BatchSize, Planner, StepPlan
 from phi4train.errors import ManifestError
+from tests.unit.data.small_shards import GEOMETRY
 
 LIMITS = Limits(context_tokens=256, max_image_pixels=10_000, geometry=GEOMETRY)
 GOLDEN_STEP = [(0, 1, 25), (0, 1, 18), (1, 0, 34), (1, 0, 9), (0, 0, 10), (0, 0, 1), (0, 1, 17), (1, 0, 16)]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_shards import ask, clip, png
 
 from phi4train.batch import IGNORE_INDEX
 from phi4train.data.collate import collate
@@ -23,6 +22,7 @@ from phi4train.data.records import MediaPart, parse_sample
 from phi4train.data.shards import ShardWriter
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import SampleError
+from tests.unit.data.small_shards import ask, clip, png
 
 
 def decoded(tokenizer: Tokenizer, limits: Limits, reading: str | None, text: str = "what") -> DecodedSample:

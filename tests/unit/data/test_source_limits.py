@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from small_shards import ask, clip
 
 from phi4train.data.check import check_manifest
 from phi4train.data.evaluation_batches import evaluation_batches
@@ -16,6 +15,7 @@ from phi4train.data.shards import ShardWriter
 from phi4train.data.stats import manifest_stats
 from phi4train.data.tokenizer import Tokenizer
 from phi4train.errors import ManifestError
+from tests.unit.data.small_shards import ask, clip
 
 TOO_LONG = {f"short-000000.tar/long{i}" for i in range(3)}
 

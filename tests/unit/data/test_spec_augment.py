@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_shards import GEOMETRY, ask, clip, png
 
 from phi4train.batch import AudioInputs
 from phi4train.data.evaluation_batches import evaluation_batches
@@ -18,6 +17,7 @@ from phi4train.data.order import BatchSize
 from phi4train.data.shards import ShardWriter
 from phi4train.data.spec_augment import SpecAugment
 from phi4train.data.tokenizer import Tokenizer
+from tests.unit.data.small_shards import GEOMETRY, ask, clip, png
 
 SETTINGS = SpecAugment(time_masks=2, time_width=8, frequency_masks=1, frequency_width=20)
 LIMITS = Limits(128, 10_000, GEOMETRY)

@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 import torch
-from mixed_samples import cast, laid_end_to_end, sample
 from torch import Tensor
 
 from phi4train.batch import Batch
@@ -16,6 +15,7 @@ from phi4train.model.lora import RoutedLoraLinear
 from phi4train.model.phi4 import Phi4Model
 from phi4train.model.routing import Routing
 from phi4train.objectives.next_token import linear_cross_entropy
+from tests.unit.model.mixed_samples import cast, laid_end_to_end, sample
 
 MakeModel = Callable[..., Phi4Model]
 COMPONENTS = (

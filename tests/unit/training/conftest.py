@@ -1,7 +1,6 @@
 from collections.abc import Callable
 
 import pytest
-from tiny_training import SHAPE, detach_from_trainer
 
 from phi4train.config.schema import ScheduleKind
 from phi4train.model.components import build_model
@@ -10,6 +9,7 @@ from phi4train.training.freezing import freeze_all_but
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
 from phi4train.training.schedule import Schedule
+from tests.unit.training.tiny_training import SHAPE, detach_from_trainer
 
 
 @pytest.fixture

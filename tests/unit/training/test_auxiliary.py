@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_speech import AUDIO, TOKENIZER, ctc, packed, sample, speech_module, train
-from tiny_training import step
 from torch.nn import functional as F
 
 from phi4train.batch import AudioInputs, Batch
@@ -19,6 +17,8 @@ from phi4train.training.callbacks import step_metrics
 from phi4train.training.checkpointing import capture_state, restore_state
 from phi4train.training.module import StageModule
 from phi4train.training.progress import Progress
+from tests.unit.training.tiny_speech import AUDIO, TOKENIZER, ctc, packed, sample, speech_module, train
+from tests.unit.training.tiny_training import step
 
 SAMPLES = [
     sample("abc"),

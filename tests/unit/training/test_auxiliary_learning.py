@@ -3,10 +3,10 @@
 from itertools import groupby
 
 import torch
-from tiny_speech import TOKENIZER, ctc, sample, speech_module, train
 
 from phi4train.batch import Batch
 from phi4train.training.module import StageModule
+from tests.unit.training.tiny_speech import TOKENIZER, ctc, sample, speech_module, train
 
 LETTERS = "abcdefgh"
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_speech import AUDIO, TOKENIZER, packed, sample, speech_module, train
 from torch.nn import functional as F
 
 from phi4train.batch import IGNORE_INDEX, Batch
 from phi4train.training.auxiliary import AuxiliaryReading
+from tests.unit.training.tiny_speech import AUDIO, TOKENIZER, packed, sample, speech_module, train
 
 READING = "~a~~b~"
 

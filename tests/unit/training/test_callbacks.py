@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_training import step, text_batch
 
 from phi4train.batch import IGNORE_INDEX
 from phi4train.data.loader import SkippedSample, StepBatch
@@ -21,6 +20,7 @@ from phi4train.training.loss_plot import draw_losses
 from phi4train.training.module import StageModule
 from phi4train.training.progress import Progress
 from phi4train.training.run_folder import RunFolder
+from tests.unit.training.tiny_training import step, text_batch
 
 TRAINER: Any = SimpleNamespace(should_stop=False)
 

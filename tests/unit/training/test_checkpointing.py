@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import step, text_batch
 
 from phi4train.checkpoint.training_state import CheckpointFolder, load_training_state
 from phi4train.errors import CheckpointError, ResumeError
@@ -11,6 +10,7 @@ from phi4train.training.checkpointing import capture_state, check_inputs, restor
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import load_optimizer_tensors, optimizer_tensors
 from phi4train.training.progress import Progress
+from tests.unit.training.tiny_training import step, text_batch
 
 LM = ("language_model",)
 MakeModule = Callable[..., StageModule]

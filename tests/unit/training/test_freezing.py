@@ -2,7 +2,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tiny_training import step, text_batch
 
 from phi4train.errors import FrozenParameterError
 from phi4train.training.freezing import (
@@ -12,6 +11,7 @@ from phi4train.training.freezing import (
     hash_frozen,
 )
 from phi4train.training.module import StageModule
+from tests.unit.training.tiny_training import step, text_batch
 
 ALL = ("language_model", "vision_encoder", "vision_projector", "lora.vision")
 MakeModule = Callable[..., StageModule]

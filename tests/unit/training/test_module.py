@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_training import sample_of, step, text_batch
 
 from phi4train.batch import IGNORE_INDEX, Batch
 from phi4train.errors import NonFiniteError
 from phi4train.training.module import StageModule, loss_per_task
+from tests.unit.training.tiny_training import sample_of, step, text_batch
 
 MakeModule = Callable[..., StageModule]
 LENGTHS = (9, 4, 12, 7)

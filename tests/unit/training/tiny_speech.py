@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import accumulate
 
 import torch
-from tiny_training import SHAPE, detach_from_trainer, step
 
 from phi4train.batch import IGNORE_INDEX, AudioInputs, Batch
 from phi4train.config.schema import ScheduleKind
@@ -16,6 +15,7 @@ from phi4train.training.freezing import freeze_all_but
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
 from phi4train.training.schedule import Schedule
+from tests.unit.training.tiny_training import SHAPE, detach_from_trainer, step
 
 SPEECH_SHAPE = replace(
     SHAPE,

@@ -1,11 +1,24 @@
-"""Data and runs of the integration tests."""
+"""A small demo data set and the whole curriculum, two steps a stage: what tests of commands start from.
 
+`python -m tests.stage_workspace FOLDER` builds the data.
+"""
+
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
+from phi4train.config.curricula import DEFAULT_CURRICULUM, load_curriculum
 from phi4train.config.load import load_config
 from phi4train.config.schema import Config
+from phi4train.curriculum.run import run_curriculum
+from phi4train.demo.build import build_demo
 from phi4train.demo.families import DemoSizes
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout."""
 
 SMALL = DemoSizes(
     written_panels=200,
@@ -67,3 +80,18 @@ class Workspace:
     def config(self, stage: str, *more: str) -> Config:
         """The configuration of a quick stage in this workspace."""
         return load_config([f"stage={stage}", *self.overrides, *more])
+
+
+def build_small_data(data_root: Path) -> None:
+    """Builds the data in a process of its own: pytest patches modules whose docstrings are demo texts."""
+    subprocess.run([sys.executable, "-m", "tests.stage_workspace", str(data_root)], cwd=ROOT, check=True)
+
+
+def train_curriculum(workspace: Workspace) -> None:
+    """Trains all stages, two steps each."""
+    stages = load_curriculum(DEFAULT_CURRICULUM, None).stages
+    run_curriculum(stages, workspace.config, Console(quiet=True))
+
+
+if __name__ == "__main__":
+    build_demo(Path(sys.argv[1]), sizes=SMALL)
