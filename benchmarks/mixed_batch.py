@@ -21,11 +21,11 @@ import torch
 
 from phi4train.batch import IGNORE_INDEX, Batch
 from phi4train.config.load import load_config
-from phi4train.data.collate import collate
-from phi4train.data.decoding import DecodedSample
-from phi4train.data.images import ImageGeometry, ProcessedImage
-from phi4train.data.prompts import EncodedSample, MediaSlot
-from phi4train.data.records import MediaPart, Message, Sample, TextPart
+from phi4train.data.batches.collate import collate
+from phi4train.data.batches.decoding import DecodedSample
+from phi4train.data.media.images import ImageGeometry, ProcessedImage
+from phi4train.data.samples.prompts import EncodedSample, MediaSlot
+from phi4train.data.samples.records import MediaPart, Message, Sample, TextPart
 from phi4train.model.audio_encoder import num_audio_tokens
 from phi4train.model.component_names import COMPONENT_NAMES, LANGUAGE_MODEL
 from phi4train.model.components import build_model, parameters_of

@@ -10,14 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from phi4train.data.images import ImageGeometry
-from phi4train.data.lengths import Limits
-from phi4train.data.loader import DataPlan, build_loader
-from phi4train.data.manifest import Manifest, Source
-from phi4train.data.mixture import Mixture, MixtureSource, index_manifest, open_mixture
-from phi4train.data.order import BatchSize
-from phi4train.data.shards import ShardWriter
-from phi4train.data.tokenizer import Tokenizer, train_bpe
+from phi4train.data.batches.loader import DataPlan, build_loader
+from phi4train.data.media.images import ImageGeometry
+from phi4train.data.media.limits import Limits
+from phi4train.data.order.planner import BatchSize
+from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
+from phi4train.data.shards.manifest import Manifest, Source
+from phi4train.data.shards.mixture import Mixture, MixtureSource, index_manifest, open_mixture
+from phi4train.data.shards.writer import ShardWriter
 
 NUM_SAMPLES, NUM_SHARDS = 2_000, 2_500
 SAMPLES_PER_STEP = 10

@@ -21,20 +21,21 @@ import torch
 from phi4train.batch import Batch
 from phi4train.config.load import load_config
 from phi4train.config.schema import HardwareConfig, ScheduleKind
-from phi4train.data.loader import StepBatch
+from phi4train.data.batches.loader import StepBatch
 from phi4train.model.components import build_model
 from phi4train.model.phi4 import Phi4Model
 from phi4train.objectives.next_token import linear_cross_entropy
-from phi4train.training import callbacks
+from phi4train.run.run_folder import RunFolder
+from phi4train.run.schedule import Schedule
+from phi4train.run.torch_setup import prepare_torch
+from phi4train.training.fitting import fit
 from phi4train.training.freezing import freeze_all_but
-from phi4train.training.loader_clock import LoaderClock
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from phi4train.training.progress import Progress
-from phi4train.training.run_folder import RunFolder
-from phi4train.training.schedule import Schedule
-from phi4train.training.stage import fit
-from phi4train.training.torch_setup import prepare_torch
+from phi4train.training.watching.loader_clock import LoaderClock
+from phi4train.training.watching.metrics import MetricsWriter
+from phi4train.training.watching.progress import Progress
+from phi4train.training.watching.sample_guard import SampleGuard
 
 LANGUAGE_MODEL = ("language_model",)
 SETTINGS = AdamWSettings(weight_decay=0.1)
@@ -81,8 +82,8 @@ def run_ours(module: StageModule, batches: list[StepBatch], folder: Path) -> lis
     run = RunFolder(folder)
     observers = [
         clock,
-        callbacks.SampleGuard(run, progress, 0.01, 100),
-        callbacks.MetricsWriter(run, progress, loader, 10, []),
+        SampleGuard(run, progress, 0.01, 100),
+        MetricsWriter(run, progress, loader, 10, []),
     ]
     fit(module, loader, HardwareConfig(), observers, folder)
     return clock.seconds()

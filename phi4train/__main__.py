@@ -2,7 +2,7 @@
 
 import sys
 
-from phi4train.cli import main
+from phi4train.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

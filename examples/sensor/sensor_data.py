@@ -12,7 +12,7 @@ from typing import Any
 
 from sensor_modality import encode_readings
 
-from phi4train.data.shards import ShardWriter
+from phi4train.data.shards.writer import ShardWriter
 
 PERIODS = (4, 8, 16, 32)
 TRENDS = {"rising": 1.5, "falling": -1.5, "flat": 0.0}

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from phi4train.batch import move_tensors
-from phi4train.data.lengths import Limits
-from phi4train.data.media import MediaSize, register_media_kind
-from phi4train.data.spec_augment import SpecAugment
+from phi4train.data.media.kind import MediaSize
+from phi4train.data.media.limits import Limits
+from phi4train.data.media.registry import register_media_kind
+from phi4train.data.media.spec_augment import SpecAugment
 from phi4train.errors import SampleError
 from phi4train.model.component_names import LANGUAGE_MODEL, size_of
 from phi4train.model.components import Component, key_under, lora_component, register_component
@@ -53,7 +54,7 @@ class SensorInputs:
 
 @dataclass(frozen=True)
 class SensorKind:
-    """See phi4train.data.media.MediaKind. Its items are the readings of tokens (N, R), filled up with 0."""
+    """See MediaKind. Its items are the readings of tokens (N, R), filled up with 0."""
 
     name: str = "sensor"
     version: int = 1

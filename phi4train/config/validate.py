@@ -7,7 +7,7 @@ from pathlib import Path
 from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
-from phi4train.data.manifest import load_manifest
+from phi4train.data.shards.manifest import load_manifest
 from phi4train.errors import ManifestError
 from phi4train.model.component_names import (
     AUDIO_ENCODER,

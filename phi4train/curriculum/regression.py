@@ -24,10 +24,12 @@ from phi4train.curriculum.regression_report import (
     save_regression,
 )
 from phi4train.errors import CheckpointError, ConfigError, ManifestError
-from phi4train.evaluation.metric_keys import LOSS, is_model_metric
+from phi4train.evaluation.metrics.metric_keys import LOSS, is_model_metric
 from phi4train.evaluation.report import EvaluationReport
-from phi4train.training.evaluation import TrainedStage, evaluate_command, open_trained
-from phi4train.training.run_folder import RunFolder
+from phi4train.evaluation.stage import measure_trained
+from phi4train.run.paths import evaluate_command
+from phi4train.run.run_folder import RunFolder
+from phi4train.run.trained import TrainedStage, open_trained
 
 _DECIDING_SECTIONS = ("stage", "tokenizer", "data", "evaluation", "hardware")
 """Parts of an ancestor's configuration that decide what it is measured on."""
@@ -108,7 +110,7 @@ def _compared(stage: TrainedStage, config: Config, ancestor: Artifact | MissingA
     try:
         before = _read_baseline(ancestor, config)
         manifest = before.config.evaluation.manifest
-        report = stage.measure(_as_measured_then(before.config, config))
+        report = measure_trained(stage, _as_measured_then(before.config, config))
     except (_NotComparable, CheckpointError, ConfigError, ManifestError) as error:
         return AncestorChanges(name, manifest, (), (f"skipped: {error}",))
     changes = tuple(_changes(before.report["metrics"], report.metrics()))

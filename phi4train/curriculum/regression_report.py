@@ -9,8 +9,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from phi4train.data.shards import write_atomically
-from phi4train.evaluation import metric_keys as keys
+from phi4train.evaluation.metrics import metric_keys as keys
+from phi4train.files import write_atomically
 
 FILE_NAME = "regression.json"
 FORMAT = 1

@@ -9,10 +9,11 @@ from rich.console import Console
 from phi4train.config.schema import Config, Resume
 from phi4train.curriculum.graph import order_stages
 from phi4train.curriculum.summary import print_regressions, summary_table
-from phi4train.training.inputs import open_inputs, run_path
-from phi4train.training.run_folder import RunFolder
+from phi4train.run.inputs import open_inputs
+from phi4train.run.paths import run_path
+from phi4train.run.run_folder import RunFolder
+from phi4train.run.status import stage_status
 from phi4train.training.stage import train_stage
-from phi4train.training.status import stage_status
 
 
 def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console: Console) -> list[Path]:

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from phi4train.checkpoint.artifact import open_artifact
 from phi4train.curriculum.regression_report import load_regression, regression_parts
-from phi4train.evaluation import metric_keys as measured
-from phi4train.training import metric_keys as keys
-from phi4train.training.run_folder import RunFolder
+from phi4train.evaluation.metrics import metric_keys as measured
+from phi4train.run.run_folder import RunFolder
+from phi4train.training.watching import metric_keys as keys
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,17 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 
-from phi4train.data.index import INDEX_VERSION
-from phi4train.data.indexing import build_index
-from phi4train.data.prompts import CHAT_TEMPLATE_VERSION
-from phi4train.data.shards import ShardSource, ShardWriter, sync_folder, write_atomically
-from phi4train.data.tokenizer import Tokenizer, train_bpe
+from phi4train.data.samples.prompts import CHAT_TEMPLATE_VERSION
+from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
+from phi4train.data.shards.index import INDEX_VERSION
+from phi4train.data.shards.indexing import build_index
+from phi4train.data.shards.source import ShardSource
+from phi4train.data.shards.writer import ShardWriter
 from phi4train.demo.families import DemoSizes, Family, demo_families, training_passages
 from phi4train.demo.samples import DemoSample
-from phi4train.demo.speech_tasks import WRITTEN_PROMPTS
+from phi4train.demo.speech.exchanges import WRITTEN_PROMPTS
 from phi4train.errors import ManifestError
+from phi4train.files import sync_folder, write_atomically
 
 DEMO_VERSION = 14
 """Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""

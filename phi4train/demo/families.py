@@ -6,24 +6,20 @@ from functools import cache, partial
 from itertools import chain
 from random import Random
 
-from phi4train.demo.arithmetic import exercise_dialogues, exercise_questions
-from phi4train.demo.docs_questions import docs_dialogues
-from phi4train.demo.handwriting import DigitImages, Handwriting, load_handwriting
-from phi4train.demo.lines import line_samples, line_texts
-from phi4train.demo.multi_image import multi_image_samples, video_samples, written_multi_image
-from phi4train.demo.panel_dialogues import (
+from phi4train.demo.images.handwriting import DigitImages, Handwriting, load_handwriting
+from phi4train.demo.images.lines import line_samples, line_texts
+from phi4train.demo.images.multi_image import multi_image_samples, video_samples, written_multi_image
+from phi4train.demo.images.panel_dialogues import (
     drawn_captions,
     drawn_dialogues,
     drawn_questions,
     written_dialogues,
     written_questions,
 )
-from phi4train.demo.passages import python_passages, shakespeare_passages, text_sample
-from phi4train.demo.photos import photo_dialogues, photo_questions
+from phi4train.demo.images.photos import photo_dialogues, photo_questions
 from phi4train.demo.samples import DemoSample, is_held_out
-from phi4train.demo.small_talk import small_talk
-from phi4train.demo.sounds import au_samples
-from phi4train.demo.speech import (
+from phi4train.demo.speech.sounds import au_samples
+from phi4train.demo.speech.spoken import (
     asr_questions,
     asr_samples,
     ast_questions,
@@ -33,8 +29,12 @@ from phi4train.demo.speech import (
     sqqa_samples,
     ssum_samples,
 )
-from phi4train.demo.spoken_panels import spoken_panel_samples
-from phi4train.demo.written_speech import written_speech, written_speech_questions
+from phi4train.demo.speech.spoken_panels import spoken_panel_samples
+from phi4train.demo.speech.written import written_speech, written_speech_questions
+from phi4train.demo.text.arithmetic import exercise_dialogues, exercise_questions
+from phi4train.demo.text.docs_questions import docs_dialogues
+from phi4train.demo.text.passages import python_passages, shakespeare_passages, text_sample
+from phi4train.demo.text.small_talk import small_talk
 
 TEXT_HELD_OUT_FRACTION = 0.03
 """Share of passages and of questions about Python that is held out."""

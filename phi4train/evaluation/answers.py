@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from phi4train.batch import Batch, ImageInputs
-from phi4train.data.evaluation_batches import EvaluationBatch
-from phi4train.data.records import Sample, TextPart
-from phi4train.data.tokenizer import Tokenizer
-from phi4train.evaluation.judging import is_right
+from phi4train.data.batches.held_out import EvaluationBatch
+from phi4train.data.samples.records import Sample, TextPart
+from phi4train.data.samples.tokenizer import Tokenizer
+from phi4train.evaluation.metrics.judging import is_right
 from phi4train.model.generation import generate
 from phi4train.model.phi4 import Phi4Model
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phi4train.data.loader import SkippedSample
-from phi4train.data.shards import write_atomically
-from phi4train.evaluation import metric_keys as keys
-from phi4train.evaluation.bleu import Bleu, mean_score
-from phi4train.evaluation.error_rate import ErrorRate, Unit, mean_rate
-from phi4train.evaluation.exact_match import Accuracy
-from phi4train.evaluation.perplexity import ALL_TASKS, MODEL, Perplexity
+from phi4train.data.batches.loader import SkippedSample
+from phi4train.evaluation.metrics import metric_keys as keys
+from phi4train.evaluation.metrics.bleu import Bleu, mean_score
+from phi4train.evaluation.metrics.error_rate import ErrorRate, Unit, mean_rate
+from phi4train.evaluation.metrics.exact_match import Accuracy
+from phi4train.evaluation.metrics.perplexity import ALL_TASKS, MODEL, Perplexity
+from phi4train.files import write_atomically
 
 
 @dataclass(frozen=True)

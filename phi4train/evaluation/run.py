@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phi4train.batch import Batch
-from phi4train.data.evaluation_batches import EvaluationBatch, evaluation_batches
-from phi4train.data.index import RECORD_SHAPES
-from phi4train.data.lengths import Limits
-from phi4train.data.loader import SkippedSample
-from phi4train.data.mixture import Mixture
-from phi4train.data.tokenizer import Tokenizer
+from phi4train.data.batches.held_out import EvaluationBatch, evaluation_batches
+from phi4train.data.batches.loader import SkippedSample
+from phi4train.data.media.limits import Limits
+from phi4train.data.samples.tokenizer import Tokenizer
+from phi4train.data.shards.mixture import Mixture
+from phi4train.data.shards.tables import RECORD_SHAPES
 from phi4train.evaluation.answers import Answer, answer_prompts
-from phi4train.evaluation.bleu import bleu_scores
-from phi4train.evaluation.error_rate import error_rates
-from phi4train.evaluation.exact_match import accuracies
-from phi4train.evaluation.judging import judge_answers
+from phi4train.evaluation.metrics.bleu import bleu_scores
+from phi4train.evaluation.metrics.error_rate import error_rates
+from phi4train.evaluation.metrics.exact_match import accuracies
+from phi4train.evaluation.metrics.judging import judge_answers
+from phi4train.evaluation.metrics.ngrams import NGrams, fit_ngrams
+from phi4train.evaluation.metrics.perplexity import measure_perplexity
 from phi4train.evaluation.model_state import evaluation_mode
-from phi4train.evaluation.ngrams import NGrams, fit_ngrams
-from phi4train.evaluation.perplexity import measure_perplexity
 from phi4train.evaluation.report import EvaluationReport
 from phi4train.model.phi4 import Phi4Model
 

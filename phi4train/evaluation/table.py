@@ -7,10 +7,10 @@ from typing import TypeVar
 from rich.console import Group
 from rich.table import Table
 
-from phi4train.evaluation.bleu import Bleu, mean_score
-from phi4train.evaluation.error_rate import ErrorRate, mean_rate
-from phi4train.evaluation.exact_match import Accuracy
-from phi4train.evaluation.perplexity import ALL_TASKS, Perplexity
+from phi4train.evaluation.metrics.bleu import Bleu, mean_score
+from phi4train.evaluation.metrics.error_rate import ErrorRate, mean_rate
+from phi4train.evaluation.metrics.exact_match import Accuracy
+from phi4train.evaluation.metrics.perplexity import ALL_TASKS, Perplexity
 from phi4train.evaluation.report import EvaluationReport
 
 _Result = TypeVar("_Result", ErrorRate, Bleu)

@@ -148,7 +148,7 @@ class AudioEncoder(nn.Module):
             raise ValueError(
                 f"features must be {self.shape.num_mels} mel bands of the frames of one or more clips, none "
                 f"empty · found shape {tuple(features_FM.shape)} for clips of {list(num_frames)} frames · "
-                "make them with phi4train.data.audio_features.log_mel and drop clips shorter than a frame"
+                "make them with data.media.audio_features.log_mel and drop clips shorter than a frame"
             )
         windows = _cut_windows(num_frames, self.shape.window_tokens)
         groups = list(_group_windows(windows))

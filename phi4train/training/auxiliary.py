@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from phi4train.batch import IGNORE_INDEX, AudioInputs, Batch
 from phi4train.config.schema import AuxiliaryConfig
-from phi4train.data.tokenizer import Tokenizer
+from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.errors import ConfigError
 from phi4train.model.audio_encoder import num_audio_tokens
 from phi4train.model.phi4 import Phi4Model

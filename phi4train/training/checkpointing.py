@@ -6,11 +6,11 @@ from typing import Any
 import torch
 
 from phi4train.checkpoint.training_state import TrainingState, capture_random_state, restore_random_state
-from phi4train.errors import CheckpointError, ResumeError
+from phi4train.errors import CheckpointError
 from phi4train.model.components import load_state, state_of
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import load_optimizer_tensors, optimizer_tensors
-from phi4train.training.progress import Progress
+from phi4train.training.watching.progress import Progress
 
 
 def capture_state(
@@ -32,21 +32,6 @@ def capture_state(
             "inputs": dict(inputs),
         },
     )
-
-
-def check_inputs(state: TrainingState, inputs: Mapping[str, Any]) -> None:
-    """Refuses a state that belongs to other data or parents.
-
-    Raises:
-        ResumeError: names what changed.
-    """
-    before = state.progress["inputs"]
-    changed = [key for key in sorted(before.keys() | inputs.keys()) if before.get(key) != inputs.get(key)]
-    if changed:
-        raise ResumeError(
-            f"a run goes on only with the data and parents it started from: {', '.join(changed)} changed. "
-            "Put them back, or start anew with resume=overwrite (the old run is set aside, not deleted)."
-        )
 
 
 def restore_state(module: StageModule, trainable: Collection[str], state: TrainingState) -> None:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from phi4train.batch import IGNORE_INDEX, Batch
-from phi4train.data.loader import StepBatch
+from phi4train.data.batches.loader import StepBatch
 from phi4train.errors import NonFiniteError
 from phi4train.model.phi4 import Phi4Model
 from phi4train.objectives.next_token import linear_cross_entropy
+from phi4train.run.schedule import Schedule
 from phi4train.training.auxiliary import AuxiliaryLoss, AuxiliarySteps
 from phi4train.training.optimizer import AdamWSettings, build_adamw, trainable_tensors
-from phi4train.training.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from phi4train.config.schema import Config
+from phi4train.run.schedule import Schedule, token_budget
 from phi4train.training.freezing import ComponentState
-from phi4train.training.schedule import Schedule
 
 
 def print_budget(console: Console, config: Config, schedule: Schedule) -> None:
@@ -28,15 +28,6 @@ def print_budget(console: Console, config: Config, schedule: Schedule) -> None:
             f"LR*(D) = B·D^-{law.exponent:g} = {schedule.peak_lr:.4g}  with B = {law.B:g} and "
             f"D = {token_budget(config):,} tokens in units of {law.unit_tokens:g}"
         )
-
-
-def token_budget(config: Config) -> int:
-    """Tokens that the whole stage trains on: `budget.tokens`, or steps times tokens of a step."""
-    budget = config.budget
-    if budget.tokens is not None:
-        return budget.tokens
-    assert budget.max_steps is not None and budget.global_batch_tokens is not None
-    return budget.max_steps * budget.global_batch_tokens
 
 
 def print_freeze_report(console: Console, report: Sequence[ComponentState]) -> None:

@@ -1,62 +1,54 @@
 """Runs one stage from its recipe: read `_train` from top to bottom."""
 
-import math
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import lightning as L
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact, save_artifact
 from phi4train.checkpoint.assembly import assemble_model
-from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
+from phi4train.checkpoint.training_state import CheckpointFolder
 from phi4train.config.convert import config_to_dict
-from phi4train.config.schema import MACHINE_KEYS, Config, HardwareConfig, Precision, Resume
-from phi4train.data.loader import build_loader
-from phi4train.errors import CheckpointError, ResumeError, StageInterrupted
+from phi4train.config.schema import MACHINE_KEYS, Config, Resume
+from phi4train.data.batches.loader import build_loader
+from phi4train.errors import StageInterrupted
+from phi4train.evaluation.held_out import HeldOut, one_line
 from phi4train.evaluation.report import save_report
 from phi4train.evaluation.table import report_tables
 from phi4train.model.components import set_activation_checkpointing, state_of
-from phi4train.training import callbacks
+from phi4train.run.inputs import StageInputs, open_inputs
+from phi4train.run.paths import run_path
+from phi4train.run.provenance import code_provenance
+from phi4train.run.resume import _decide_start, check_inputs
+from phi4train.run.run_folder import RunFolder, append_line
+from phi4train.run.schedule import build_schedule
+from phi4train.run.stage_data import data_plan, require_encoders
+from phi4train.run.status import stage_status
+from phi4train.run.torch_setup import cast_weights, prepare_torch
 from phi4train.training.auxiliary import build_auxiliaries
-from phi4train.training.checkpointing import capture_state, check_inputs, restore_state
-from phi4train.training.evaluation import HeldOut, one_line
+from phi4train.training.checkpointing import capture_state, restore_state
+from phi4train.training.fitting import fit
 from phi4train.training.freezing import (
     assert_nothing_frozen_moved,
     freeze_all_but,
     freeze_report,
     hash_frozen,
 )
-from phi4train.training.inputs import (
-    StageInputs,
-    data_plan,
-    open_inputs,
-    require_encoders,
-    run_path,
-)
-from phi4train.training.loader_clock import LoaderClock
-from phi4train.training.loss_plot import draw_losses
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from phi4train.training.progress import Progress
-from phi4train.training.provenance import code_provenance
-from phi4train.training.report import print_budget, print_freeze_report, token_budget
-from phi4train.training.run_folder import RunFolder, append_line
-from phi4train.training.schedule import Schedule, lr_law
-from phi4train.training.status import StageStatus, stage_status
-from phi4train.training.torch_setup import cast_weights, prepare_torch, resolve_device
-from phi4train.training.wandb_sink import wandb_sink
-
-LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed"]] = {
-    Precision.fp32: "32-true",
-    Precision.bf16_mixed: "bf16-mixed",
-    Precision.bf16_true: "32-true",  # the weights are cast here: Lightning would write to the StepBatch
-}
+from phi4train.training.report import print_budget, print_freeze_report
+from phi4train.training.watching.evaluating import PeriodicEvaluation
+from phi4train.training.watching.loader_clock import LoaderClock
+from phi4train.training.watching.loss_plot import draw_losses
+from phi4train.training.watching.metrics import MetricSink, MetricsWriter
+from phi4train.training.watching.progress import Progress
+from phi4train.training.watching.progress_bar import ProgressBar
+from phi4train.training.watching.sample_guard import SampleGuard
+from phi4train.training.watching.saving import PeriodicSave
+from phi4train.training.watching.wandb_sink import wandb_sink
 
 
 def train_stage(config: Config, console: Console) -> Path:
@@ -171,7 +163,7 @@ class _Run:
             num_workers=config.hardware.num_workers,
         )
         clock = LoaderClock(loader)
-        saver = callbacks.PeriodicSave(self.save, config.checkpoint.every_n_steps)
+        saver = PeriodicSave(self.save, config.checkpoint.every_n_steps)
         with ExitStack() as open_sinks:
             observers = self._observers(clock, [open_sinks.enter_context(sink) for sink in self._sinks()])
             fit(self.module, clock, config.hardware, [*observers, saver], self.folder.path)
@@ -220,118 +212,22 @@ class _Run:
         settings = self.config.checkpoint
         return CheckpointFolder(self.folder.checkpoints, settings.keep_last_n, settings.keep_every_n)
 
-    def _sinks(self) -> list[AbstractContextManager[callbacks.MetricSink]]:
+    def _sinks(self) -> list[AbstractContextManager[MetricSink]]:
         config, project = self.config, self.config.logger.wandb_project
         if project is None:
             return []
         name = f"{config.stage}/{config.run.name}"
         return [wandb_sink(project, name, self.folder.logger_id(), config_to_dict(config))]
 
-    def _observers(self, clock: LoaderClock, sinks: Sequence[callbacks.MetricSink]) -> list[L.Callback]:
+    def _observers(self, clock: LoaderClock, sinks: Sequence[MetricSink]) -> list[L.Callback]:
         limits, logger = self.config.data, self.config.logger
         max_steps, start = self.module.schedule.max_steps, self.module.next_step
         return [
-            callbacks.SampleGuard(
-                self.folder, self.progress, limits.max_bad_fraction, limits.max_bad_in_a_row
-            ),
-            callbacks.MetricsWriter(self.folder, self.progress, clock, logger.every_n_steps, sinks),
-            callbacks.ProgressBar(self.console, start, max_steps, logger.every_n_steps),
-            callbacks.PeriodicEvaluation(self.evaluate, self.config.evaluation.every_n_steps, max_steps),
+            SampleGuard(self.folder, self.progress, limits.max_bad_fraction, limits.max_bad_in_a_row),
+            MetricsWriter(self.folder, self.progress, clock, logger.every_n_steps, sinks),
+            ProgressBar(self.console, start, max_steps, logger.every_n_steps),
+            PeriodicEvaluation(self.evaluate, self.config.evaluation.every_n_steps, max_steps),
         ]
-
-
-def fit(
-    module: StageModule,
-    batches: LoaderClock,
-    hardware: HardwareConfig,
-    observers: Sequence[L.Callback],
-    folder: Path,
-) -> None:
-    """Lets Lightning run one optimizer step per StepBatch until the batches end.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C stopped it at once; Lightning itself would end the process with status 1.
-    """
-    trainer = L.Trainer(
-        accelerator="gpu" if resolve_device(hardware.device).type == "cuda" else "cpu",
-        devices=1,
-        precision=LIGHTNING_PRECISION[hardware.precision],
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        callbacks=list(observers),
-        plugins=[LightningEnvironment()],
-        default_root_dir=folder,
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*module.* in eval mode.*")  # frozen parts belong there
-        warnings.filterwarnings(
-            "ignore", message=".*LeafSpec.* is deprecated"
-        )  # Lightning's own use of torch
-        try:
-            trainer.fit(module, train_dataloaders=batches)
-        except SystemExit as exit_of_lightning:
-            raise KeyboardInterrupt from exit_of_lightning
-
-
-def build_schedule(config: Config) -> Schedule:
-    """The learning rate by step; LR*(D) gives its peak when the recipe names the law."""
-    budget, optimizer, schedule = config.budget, config.optimizer, config.schedule
-    max_steps = budget.max_steps
-    if max_steps is None:
-        assert budget.tokens is not None and budget.global_batch_tokens is not None
-        max_steps = math.ceil(budget.tokens / budget.global_batch_tokens)
-    peak_lr = optimizer.lr
-    if optimizer.lr_law is not None:
-        law = optimizer.lr_law
-        peak_lr = lr_law(law.B, law.exponent, token_budget(config), law.unit_tokens)
-    assert peak_lr is not None
-    return Schedule(
-        peak_lr=peak_lr,
-        max_steps=max_steps,
-        kind=schedule.kind,
-        warmup_steps=schedule.warmup_steps or round(schedule.warmup_fraction * max_steps),
-        decay_fraction=schedule.decay_fraction,
-        min_lr_fraction=schedule.min_lr_fraction,
-    )
-
-
-def _decide_start(
-    config: Config, folder: RunFolder, console: Console, status: StageStatus
-) -> TrainingState | None:
-    """The state to go on from; None: start anew. See `config.schema.Resume`."""
-    if not folder.is_used() or config.resume is Resume.overwrite:
-        return None
-    if config.resume is Resume.never:
-        raise ResumeError(
-            f"with resume=never the run folder must be unused: {folder.path} holds an earlier run. "
-            "Choose another run.name, or resume=auto to go on, or resume=overwrite to set it aside."
-        )
-    if status.is_damaged:
-        raise CheckpointError(
-            f"{status.reasons[0]} Or start anew with resume=overwrite "
-            "(the old run is set aside, not deleted)."
-        )
-    if status.is_stale:
-        listed = "\n  ".join(status.reasons)
-        raise ResumeError(
-            f"a run goes on only with the settings it started with; in {folder.path} they differ:\n"
-            f"  {listed}\n"
-            "Put them back, choose another run.name, or start anew with resume=overwrite "
-            "(the old run is set aside, not deleted)."
-        )
-    checkpoints = CheckpointFolder(folder.checkpoints, config.checkpoint.keep_last_n, 0)
-    newest, passed_over = checkpoints.newest_complete()
-    for line in passed_over:
-        console.print(f"[yellow]{line}[/]")
-    if newest is None:
-        return None
-    console.print(f"resuming from {newest}")
-    return load_training_state(newest)
 
 
 def _installed(components: Sequence[str], origins: dict[str, str]) -> list[str]:

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from phi4train.checkpoint import store
-from phi4train.cli import main
-from phi4train.data.shards import ShardWriter
-from phi4train.training import callbacks
+from phi4train.cli.main import main
+from phi4train.data.shards.writer import ShardWriter
+from phi4train.training.watching import metrics
 from tests.stage_workspace import Workspace
 
 Sample = tuple[Mapping[str, Any], Mapping[str, bytes]]
@@ -201,7 +201,7 @@ def full(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize(("module", "name"), [(store, "save_file"), (callbacks, "append_line")])
+@pytest.mark.parametrize(("module", "name"), [(store, "save_file"), (metrics, "append_line")])
 def test_a_disk_that_is_full(
     module: object, name: str, bench: Bench, told: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

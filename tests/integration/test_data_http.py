@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from phi4train.data.images import ImageGeometry
-from phi4train.data.lengths import Limits
-from phi4train.data.loader import DataPlan, StepBatch, build_loader
-from phi4train.data.manifest import load_manifest
-from phi4train.data.mixture import index_manifest, open_mixture
-from phi4train.data.order import BatchSize
-from phi4train.data.shards import ShardWriter
-from phi4train.data.tokenizer import Tokenizer, train_bpe
+from phi4train.data.batches.loader import DataPlan, StepBatch, build_loader
+from phi4train.data.media.images import ImageGeometry
+from phi4train.data.media.limits import Limits
+from phi4train.data.order.planner import BatchSize
+from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
+from phi4train.data.shards.manifest import load_manifest
+from phi4train.data.shards.mixture import index_manifest, open_mixture
+from phi4train.data.shards.writer import ShardWriter
 
 PLAN = DataPlan(BatchSize(samples=4), Limits(64, 10_000, ImageGeometry(56, 14, 4)), 128, 256, seed=0)
 

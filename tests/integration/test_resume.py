@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from phi4train.checkpoint.store import read_tensors
-from phi4train.training import metric_keys as keys
+from phi4train.training.watching import metric_keys as keys
 from tests.stage_workspace import Workspace
 
 NUM_STEPS = 12

@@ -15,8 +15,9 @@ from phi4train.checkpoint.artifact import load_component, open_artifact
 from phi4train.checkpoint.assembly import assemble_model
 from phi4train.checkpoint.lineage import lineage_text
 from phi4train.config.curricula import DEFAULT_CURRICULUM, load_curriculum
+from phi4train.config.schema import Config
 from phi4train.curriculum.run import run_curriculum
-from phi4train.data.loader import StepBatch
+from phi4train.data.batches.loader import StepBatch
 from phi4train.errors import (
     CheckpointError,
     ConfigError,
@@ -25,12 +26,13 @@ from phi4train.errors import (
     ResumeError,
     StageInterrupted,
 )
+from phi4train.evaluation.stage import evaluate_stage
 from phi4train.model.phi4 import Phi4Model
-from phi4train.training import callbacks
+from phi4train.run.schedule import Schedule
 from phi4train.training import stage as stage_module
-from phi4train.training.evaluation import evaluate_stage
 from phi4train.training.module import StageModule
 from phi4train.training.stage import train_stage
+from phi4train.training.watching import progress_bar
 from tests.stage_workspace import Workspace
 
 STAGES = load_curriculum(DEFAULT_CURRICULUM, None).stages
@@ -311,7 +313,7 @@ def test_a_second_ctrl_c_stops_at_once_and_gives_terminal_and_signals_back(
 ) -> None:
     interrupted(monkeypatch, times=2)
     stopped = []
-    monkeypatch.setattr(callbacks.RichProgress, "stop", lambda self: stopped.append(self))
+    monkeypatch.setattr(progress_bar.RichProgress, "stop", lambda self: stopped.append(self))
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
     with pytest.raises(KeyboardInterrupt):
         train_stage(workspace.config("lm_pretrain", "run.name=twice"), QUIET)
@@ -320,8 +322,8 @@ def test_a_second_ctrl_c_stops_at_once_and_gives_terminal_and_signals_back(
     assert not (workspace.runs / "lm_pretrain" / "twice" / "checkpoints").exists()
 
 
-def _exploding(config: stage_module.Config) -> stage_module.Schedule:
-    return stage_module.Schedule(1e30, 8, config.schedule.kind, 0, 0.1, 0.0)
+def _exploding(config: Config) -> Schedule:
+    return Schedule(1e30, 8, config.schedule.kind, 0, 0.1, 0.0)
 
 
 def test_a_full_disk_while_saving_loses_nothing(
@@ -354,7 +356,7 @@ def test_the_curriculum_skips_what_is_done_and_says_why_it_redoes_the_rest(works
     run_curriculum(STAGES, workspace.config, said)
     assert said.export_text().count("is done") == len(STAGES)
 
-    def changed(stage: str) -> stage_module.Config:
+    def changed(stage: str) -> Config:
         return workspace.config(
             stage, *(["optimizer.weight_decay=0.25"] if stage == "vision_pretrain" else [])
         )

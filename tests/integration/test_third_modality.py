@@ -15,11 +15,11 @@ from torch import Tensor
 
 from phi4train.batch import AudioInputs, Batch, ImageInputs
 from phi4train.checkpoint.artifact import open_artifact
-from phi4train.cli import main
+from phi4train.cli.main import main
 from phi4train.config.load import load_config
-from phi4train.data import media
-from phi4train.data.shards import ShardWriter
-from phi4train.data.tokenizer import train_bpe
+from phi4train.data.media import registry
+from phi4train.data.samples.tokenizer import train_bpe
+from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import SampleError
 from phi4train.model import component_names, components, routing
 from phi4train.model.components import build_model, parameters_of
@@ -50,7 +50,7 @@ def sensor_modality(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(EXAMPLE)
     yield importlib.import_module("sensor_modality")
     del sys.modules["sensor_modality"]
-    media.unregister_media_kind("sensor")
+    registry.unregister_media_kind("sensor")
 
 
 @pytest.fixture
@@ -94,7 +94,8 @@ def test_the_example_runs_from_the_command_line(overrides: list[str], tmp_path: 
         [*own, "hardware.num_workers=1"],
         ["evaluate", "--show", "1", *own],
     ]
-    code = f"from phi4train.cli import main\nfor words in {commands}: print('exit', main(words), flush=True)"
+    run_all = f"for words in {commands}: print('exit', main(words), flush=True)"
+    code = f"from phi4train.cli.main import main\n{run_all}"
     printed = run_python("-c", code)
     assert printed.count("exit 0\n") == len(commands), printed
     for told in [

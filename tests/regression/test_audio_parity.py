@@ -17,7 +17,7 @@ from transformers.models.phi4_multimodal.modeling_phi4_multimodal import (
 )
 
 from phi4train.batch import AudioInputs
-from phi4train.data.audio_features import SAMPLE_RATE_HZ, log_mel, num_audio_tokens, num_frames
+from phi4train.data.media.audio_features import SAMPLE_RATE_HZ, log_mel, num_audio_tokens, num_frames
 from phi4train.model.audio import AudioEncoder, AudioProjector, AudioTower
 from phi4train.model.shapes import AudioShape
 

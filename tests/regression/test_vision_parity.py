@@ -13,7 +13,7 @@ from transformers.models.phi4_multimodal.image_processing_phi4_multimodal import
 from transformers.models.phi4_multimodal.modeling_phi4_multimodal import Phi4MultimodalImageEmbedding
 
 from phi4train.batch import ImageInputs
-from phi4train.data.images import ImageGeometry
+from phi4train.data.media.images import ImageGeometry
 from phi4train.errors import SampleError
 from phi4train.model.shapes import VisionShape
 from phi4train.model.vision import VisionEncoder, VisionProjector, VisionTower

@@ -3,31 +3,43 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "phi4train"
 
-MAY_IMPORT = {
-    "errors": set(),
-    "batch": set(),
-    "model": {"batch", "errors"},
-    "objectives": {"batch", "errors"},
-    "data": {"batch", "errors"},
-    "demo": {"data", "errors"},
-    "config": {"model", "data", "errors"},
-    "checkpoint": {"model", "data", "objectives", "batch", "errors"},
-    "evaluation": {"checkpoint", "model", "data", "objectives", "batch", "errors"},
-    "training": {"evaluation", "checkpoint", "config", "model", "data", "objectives", "batch", "errors"},
-    "curriculum": {"training", "evaluation", "checkpoint", "config", "data", "errors"},
+FLOORS = (
+    ("__main__",),
+    ("cli",),
+    ("curriculum", "sweeping", "report"),
+    ("training",),
+    ("rollout", "serving"),
+    ("evaluation",),
+    ("run", "planning"),
+    ("checkpoint", "config", "demo"),
+    ("modality",),
+    ("data", "model"),
+    ("objectives",),
+    ("batch", "files"),
+    ("errors",),
+)
+"""The parts of the package from the top down: each may import what stands on lower floors, none its own."""
+
+INNER_FLOORS = {
+    "data": ("inspection", "batches", "order", "shards", "samples", "media", "commands"),
+    "demo": ("build", "families", "speech", ("images", "text"), "samples"),
+    "evaluation": ("stage", "held_out", "metrics"),
+    "training": ("stage", "watching", "module"),
 }
-"""By part of the package, what it may import; the command line may import everything."""
+"""Likewise inside a part, for its folders; files that are not named import each other without a circle."""
 
 CONFIG_MAY_IMPORT = {
     *("phi4train.model.shapes", "phi4train.model.component_names"),
-    *("phi4train.data.commands", "phi4train.data.manifest"),
+    *("phi4train.data.commands", "phi4train.data.shards.manifest"),
 }
 """Modules without torch, so that a typo is told at once."""
 
@@ -36,37 +48,89 @@ def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if "_bundled" not in path.parts)
 
 
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
 def part_of(path: Path) -> str:
     relative = path.relative_to(PACKAGE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
 def imports(path: Path) -> Iterator[str]:
+    """Names of imported modules, also of those that are imported in functions or for types alone."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            yield node.module or ""
+            yield from _submodules(node) or [node.module or ""]
+
+
+def _submodules(node: ast.ImportFrom) -> list[str]:
+    """The modules among the names of `from package import a, b`."""
+    folder = PACKAGE.parent / (node.module or "").replace(".", "/")
+    names = [alias.name for alias in node.names]
+    return [f"{node.module}.{name}" for name in names if (folder / f"{name}.py").is_file()]
+
+
+@cache
+def arrows() -> dict[str, set[str]]:
+    """By module of the package, the modules of the package that it imports."""
+    known = {module_name(path): path for path in modules()}
+    return {name: {*imports(path)} & known.keys() - {name} for name, path in known.items()}
+
+
+def floors_of(floors: Sequence[str | tuple[str, ...]]) -> dict[str, int]:
+    """Number of the floor of each name, counted from the top."""
+    return {
+        name: number
+        for number, floor in enumerate(floors)
+        for name in (floor if isinstance(floor, tuple) else (floor,))
+    }
 
 
 def importers_of(*libraries: str) -> set[str]:
     return {part_of(path) for path in modules() for name in imports(path) if name.split(".")[0] in libraries}
 
 
-def is_command_line(part: str) -> bool:
-    return part == "__main__" or part == "cli" or part.startswith("cli_")
-
-
 def test_imports_point_down() -> None:
-    wrong = []
-    for path in modules():
-        part = part_of(path)
-        if part == "__init__" or is_command_line(part):
-            continue
-        inner = {name.split(".")[1] for name in imports(path) if name.startswith("phi4train.")}
-        wrong += [f"{path.relative_to(PACKAGE)} imports {name}" for name in inner - MAY_IMPORT[part] - {part}]
+    floor = floors_of(FLOORS)
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in arrows().items()
+        for other in others
+        if (own := name.split(".")[1:2]) and (part := other.split(".")[1:2])
+        if own != part and floor[own[0]] >= floor[part[0]]
+    ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("part", INNER_FLOORS)
+def test_imports_point_down_inside_a_part(part: str) -> None:
+    floor = floors_of(INNER_FLOORS[part])
+    wrong = []
+    for name, others in arrows().items():
+        for other in others:
+            (_, *own), (_, *its) = name.split("."), other.split(".")
+            if own[:1] == its[:1] == [part] and own[1] != its[1] and {own[1], its[1]} <= floor.keys():
+                wrong += [f"{name} imports {other}"] if floor[own[1]] >= floor[its[1]] else []
+    assert wrong == []
+
+
+def test_every_part_has_a_floor_and_every_folder_of_a_part_with_floors_too() -> None:
+    floor = floors_of(FLOORS)
+    assert {part_of(path) for path in modules()} - {"__init__"} <= floor.keys()
+    for part, floors in INNER_FLOORS.items():
+        folders = {path.name for path in (PACKAGE / part).iterdir() if (path / "__init__.py").exists()}
+        assert folders <= floors_of(floors).keys(), part
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    try:
+        TopologicalSorter(arrows()).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_config_imports_only_modules_without_torch_from_below() -> None:
@@ -76,7 +140,7 @@ def test_config_imports_only_modules_without_torch_from_below() -> None:
 
 
 def test_hydra_stays_in_the_command_line_and_config() -> None:
-    assert {part for part in importers_of("hydra", "omegaconf") if not is_command_line(part)} == {"config"}
+    assert importers_of("hydra", "omegaconf") == {"cli", "config"}
 
 
 def test_lightning_stays_in_training() -> None:
@@ -84,16 +148,21 @@ def test_lightning_stays_in_training() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
+    "folder", sorted(str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.glob("*/**/__init__.py"))
 )
-def test_a_package_describes_itself_and_imports_nothing(part: str) -> None:
-    (docstring,) = ast.parse((PACKAGE / part / "__init__.py").read_text()).body
+def test_a_package_describes_itself_and_imports_nothing(folder: str) -> None:
+    (docstring,) = ast.parse((PACKAGE / folder / "__init__.py").read_text()).body
     assert isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)
 
 
 @pytest.mark.parametrize(
     "module",
-    ["phi4train.cli", "phi4train.config.load", "phi4train.config.fingerprint", "phi4train.data.manifest"],
+    [
+        "phi4train.cli.main",
+        "phi4train.config.load",
+        "phi4train.config.fingerprint",
+        "phi4train.data.shards.manifest",
+    ],
 )
 def test_these_import_no_heavy_library(module: str) -> None:
     heavy = ("torch", "lightning", "transformers", "numpy", "peft", "rich")
@@ -103,7 +172,7 @@ def test_these_import_no_heavy_library(module: str) -> None:
 
 
 def test_the_command_line_imports_hydra_only_when_it_composes() -> None:
-    code = "import sys, phi4train.cli; print('hydra' in sys.modules)"
+    code = "import sys, phi4train.cli.main; print('hydra' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
 

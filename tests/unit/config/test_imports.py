@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from phi4train.cli import main
+from phi4train.cli.main import main
 from phi4train.config.imports import import_modules
 from phi4train.config.load import load_config
 from phi4train.errors import ConfigError

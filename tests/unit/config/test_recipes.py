@@ -11,7 +11,7 @@ from phi4train.config.load import load_config
 from phi4train.config.resources import resource_folder
 from phi4train.config.schema import MACHINE_KEYS
 from phi4train.curriculum.graph import order_stages
-from phi4train.data.manifest import load_manifest
+from phi4train.data.shards.manifest import load_manifest
 from phi4train.model.shapes import LanguageModelShape
 
 STAGES = list(load_curriculum().stages)

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact, save_artifact
-from phi4train.cli import main
+from phi4train.cli.main import main
 from phi4train.config.convert import config_to_dict
 from phi4train.config.load import load_config
 from phi4train.config.schema import Config, Precision
@@ -27,9 +27,9 @@ from phi4train.curriculum.regression_report import (
 )
 from phi4train.curriculum.summary import print_regressions
 from phi4train.errors import ConfigError
-from phi4train.evaluation.perplexity import Perplexity
+from phi4train.evaluation.metrics.perplexity import Perplexity
 from phi4train.evaluation.report import EvaluationReport, save_report
-from phi4train.training.run_folder import RunFolder
+from phi4train.run.run_folder import RunFolder
 
 BESIDE = {"eval/loss": 2.0, "eval/perplexity_bigram": 9.0, "eval/skipped_samples": 0.0}
 """What no change is told of."""
@@ -139,6 +139,7 @@ def curriculum(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(
         regression, "open_trained", lambda config, _: FakeStage(made.artifacts[config.stage], made)
     )
+    monkeypatch.setattr(regression, "measure_trained", FakeStage.measure)
     return made
 
 

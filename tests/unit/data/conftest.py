@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from phi4train.data.lengths import Limits
-from phi4train.data.mixture import Mixture, index_manifest, open_mixture
-from phi4train.data.tokenizer import Tokenizer, train_bpe
+from phi4train.data.media.limits import Limits
+from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
+from phi4train.data.shards.mixture import Mixture, index_manifest, open_mixture
 from tests.unit.data.small_shards import GEOMETRY, words, write_manifest, write_questions, write_texts
 
 

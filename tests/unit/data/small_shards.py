@@ -9,9 +9,9 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from phi4train.data.images import ImageGeometry
-from phi4train.data.manifest import Manifest, load_manifest
-from phi4train.data.shards import ShardWriter
+from phi4train.data.media.images import ImageGeometry
+from phi4train.data.shards.manifest import Manifest, load_manifest
+from phi4train.data.shards.writer import ShardWriter
 
 WORDS = (
     "the",

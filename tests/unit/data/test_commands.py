@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from phi4train.data.commands import build_command, index_command
-from phi4train.data.mixture import open_mixture
-from phi4train.data.tokenizer import Tokenizer
+from phi4train.data.samples.tokenizer import Tokenizer
+from phi4train.data.shards.mixture import open_mixture
 from phi4train.errors import ManifestError
 from tests.unit.data.small_shards import write_manifest, write_texts
 

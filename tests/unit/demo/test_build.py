@@ -15,11 +15,11 @@ from typing import TypeVar
 import pytest
 
 from phi4train.config.curricula import load_curriculum
-from phi4train.data.manifest import expand_shards, load_manifest
-from phi4train.data.mixture import open_mixture
-from phi4train.data.records import parse_sample
-from phi4train.data.shards import ShardSource
-from phi4train.data.tokenizer import load_tokenizer
+from phi4train.data.samples.records import parse_sample
+from phi4train.data.samples.tokenizer import load_tokenizer
+from phi4train.data.shards.manifest import expand_shards, load_manifest
+from phi4train.data.shards.mixture import open_mixture
+from phi4train.data.shards.source import ShardSource
 from phi4train.demo import build, families
 from phi4train.demo.build import build_demo
 from phi4train.demo.families import DemoSizes, demo_families
@@ -39,7 +39,7 @@ def few_passages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(families, "_shakespeare", lambda: plays)
     monkeypatch.setattr(families, "_python", lambda: docs)
     names = [(f"module.name_{n}", f"Return thing number {n} of all things.") for n in range(200)]
-    monkeypatch.setattr("phi4train.demo.docs_questions.documented_names", lambda: iter(names))
+    monkeypatch.setattr("phi4train.demo.text.docs_questions.documented_names", lambda: iter(names))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

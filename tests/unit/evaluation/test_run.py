@@ -11,15 +11,15 @@ from PIL import Image
 from rich.console import Console
 
 from phi4train.batch import Batch
-from phi4train.data.images import ImageGeometry
-from phi4train.data.index import RECORD_SHAPES
-from phi4train.data.lengths import Limits
-from phi4train.data.loader import SkippedSample
-from phi4train.data.manifest import load_manifest
-from phi4train.data.mixture import index_manifest, open_mixture
-from phi4train.data.records import Sample
-from phi4train.data.shards import ShardWriter
-from phi4train.data.tokenizer import train_bpe
+from phi4train.data.batches.loader import SkippedSample
+from phi4train.data.media.images import ImageGeometry
+from phi4train.data.media.limits import Limits
+from phi4train.data.samples.records import Sample
+from phi4train.data.samples.tokenizer import train_bpe
+from phi4train.data.shards.manifest import load_manifest
+from phi4train.data.shards.mixture import index_manifest, open_mixture
+from phi4train.data.shards.tables import RECORD_SHAPES
+from phi4train.data.shards.writer import ShardWriter
 from phi4train.evaluation import answers, run
 from phi4train.evaluation.answers import Answer
 from phi4train.evaluation.model_state import evaluation_mode

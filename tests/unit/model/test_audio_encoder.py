@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from phi4train.data import audio_features
+from phi4train.data.media import audio_features
 from phi4train.model import audio_encoder
 from phi4train.model.audio_conformer import ConformerBlock
 from phi4train.model.audio_encoder import AudioEncoder, init_audio_encoder, num_audio_tokens

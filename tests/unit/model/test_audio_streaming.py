@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from phi4train.batch import AudioInputs
-from phi4train.data.audio_features import SAMPLE_RATE_HZ, num_frames
+from phi4train.data.media.audio_features import SAMPLE_RATE_HZ, num_frames
 from phi4train.model import audio_encoder
 from phi4train.model.audio import (
     AudioEncoder,

@@ -5,10 +5,10 @@ import pytest
 from phi4train.config.schema import ScheduleKind
 from phi4train.model.components import build_model
 from phi4train.model.phi4 import Phi4Model
+from phi4train.run.schedule import Schedule
 from phi4train.training.freezing import freeze_all_but
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from phi4train.training.schedule import Schedule
 from tests.unit.training.tiny_training import SHAPE, detach_from_trainer
 
 

@@ -11,12 +11,12 @@ from phi4train.batch import AudioInputs, Batch
 from phi4train.checkpoint.training_state import CheckpointFolder, load_training_state
 from phi4train.config.schema import AuxiliaryConfig
 from phi4train.errors import ConfigError
-from phi4train.training import metric_keys as keys
 from phi4train.training.auxiliary import build_auxiliaries
-from phi4train.training.callbacks import step_metrics
 from phi4train.training.checkpointing import capture_state, restore_state
 from phi4train.training.module import StageModule
-from phi4train.training.progress import Progress
+from phi4train.training.watching import metric_keys as keys
+from phi4train.training.watching.metrics import step_metrics
+from phi4train.training.watching.progress import Progress
 from tests.unit.training.tiny_speech import AUDIO, TOKENIZER, ctc, packed, sample, speech_module, train
 from tests.unit.training.tiny_training import step
 

@@ -6,10 +6,11 @@ import torch
 
 from phi4train.checkpoint.training_state import CheckpointFolder, load_training_state
 from phi4train.errors import CheckpointError, ResumeError
-from phi4train.training.checkpointing import capture_state, check_inputs, restore_state
+from phi4train.run.resume import check_inputs
+from phi4train.training.checkpointing import capture_state, restore_state
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import load_optimizer_tensors, optimizer_tensors
-from phi4train.training.progress import Progress
+from phi4train.training.watching.progress import Progress
 from tests.unit.training.tiny_training import step, text_batch
 
 LM = ("language_model",)

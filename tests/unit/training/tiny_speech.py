@@ -10,11 +10,11 @@ from phi4train.batch import IGNORE_INDEX, AudioInputs, Batch
 from phi4train.config.schema import ScheduleKind
 from phi4train.model.components import build_model
 from phi4train.model.shapes import AudioShape
+from phi4train.run.schedule import Schedule
 from phi4train.training.auxiliary import AuxiliaryCtc, AuxiliaryLoss
 from phi4train.training.freezing import freeze_all_but
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from phi4train.training.schedule import Schedule
 from tests.unit.training.tiny_training import SHAPE, detach_from_trainer, step
 
 SPEECH_SHAPE = replace(

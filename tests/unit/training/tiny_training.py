@@ -1,7 +1,7 @@
 import torch
 
 from phi4train.batch import IGNORE_INDEX, Batch
-from phi4train.data.loader import StepBatch
+from phi4train.data.batches.loader import StepBatch
 from phi4train.model.shapes import LanguageModelShape, LoraShape, ModelShape, RopeShape, VisionShape
 from phi4train.training.module import StageModule
 

@@ -1,0 +1,72 @@
+"""The command line: dispatches verbs, trains when there is none, prints users' errors without traceback."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from phi4train.cli.verbs import VERBS
+from phi4train.cli.words import run_verb
+from phi4train.errors import ConfigError, Phi4TrainError, did_you_mean
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code (0 fine, 2 the user's to mend, 75 interrupted, 130 Ctrl-C)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        _dispatch([argument for argument in arguments if argument != "--debug"])
+    except Phi4TrainError as error:
+        if debug:
+            raise
+        print(_error_text(error), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `| head`; Python would complain again when it flushes stdout at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if debug:
+            raise
+        print(
+            f"error: {error.filename or 'the disk'} must be usable; found: {error.strerror or error}. "
+            "Free space or mend permissions, and start again; checkpoints are untouched.",
+            file=sys.stderr,
+        )
+        return 2
+    return 0
+
+
+def _error_text(error: Phi4TrainError) -> str:
+    problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+    if len(problems) == 1:
+        return f"error: {problems[0]}"
+    return f"{len(problems)} errors:\n" + "\n".join(f"  - {problem}" for problem in problems)
+
+
+def _dispatch(arguments: list[str]) -> None:
+    word = arguments[0] if arguments else "--help"
+    if word in VERBS:
+        run_verb(word, VERBS[word], arguments[1:])
+    elif word == "train":
+        _train(arguments[1:])
+    elif word.startswith("-") or "=" in word:
+        _train(arguments)
+    else:
+        verbs = {"train", *VERBS}
+        raise ConfigError(
+            f"the first word must be a verb or stage=<name>; found '{word}'{did_you_mean(word, verbs)}."
+        )
+
+
+def _train(arguments: list[str]) -> None:
+    asks_help = not arguments or "--help" in arguments or "-h" in arguments
+    if asks_help and not any(argument.startswith("stage=") for argument in arguments):
+        from phi4train.cli.help import help_text
+
+        print(help_text({name: verb.summary for name, verb in VERBS.items()}))
+        return
+    from phi4train.cli import train
+
+    train.run(arguments)

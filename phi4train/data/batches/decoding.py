@@ -1,0 +1,188 @@
+"""Decoding: from a row of an index to token ids, labels and processed media, within the limits."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from phi4train.data.media.kind import Rows
+from phi4train.data.media.limits import Limits
+from phi4train.data.media.registry import RegisteredKinds, media_kind
+from phi4train.data.media.spec_augment import SpecAugment
+from phi4train.data.samples.frames import sample_videos, shown_rows
+from phi4train.data.samples.prompts import EncodedSample, encode_sample
+from phi4train.data.samples.records import Sample, parse_sample
+from phi4train.data.samples.tokenizer import Tokenizer
+from phi4train.data.shards.index import ShardIndex
+from phi4train.data.shards.mixture import Mixture
+from phi4train.data.shards.source import ShardSource
+from phi4train.errors import SampleError
+
+_CACHED_LONG_TOKENS = 16 * 2**20
+_MAX_UNUSED_BYTES = 2**18  # reading so much for nothing is cheaper than more reads
+
+
+@dataclass(frozen=True)
+class DecodedSample:
+    """A sample, or a piece of a long text, ready to be laid into a batch.
+
+    Args:
+        key: `<shard>/<key>`.
+        media: what its kind made of each medium, one per slot, in order.
+    """
+
+    key: str
+    sample: Sample
+    encoded: EncodedSample
+    media: tuple[Any, ...]
+
+    def augmented(self, settings: SpecAugment, *seeds: int) -> "DecodedSample":
+        """The sample with changed media; the changes depend on `seeds` and the media alone."""
+        changed = tuple(
+            media_kind(slot.part.kind).augment(item, settings, np.random.default_rng([*seeds, place]))
+            for place, (slot, item) in enumerate(zip(self.encoded.slots, self.media, strict=True))
+        )
+        return replace(self, media=changed)
+
+
+class SampleDecoder:
+    """Reads and decodes samples of a mixture by byte range. Holds bounded caches only; can be pickled."""
+
+    def __init__(self, mixture: Mixture, tokenizer: Tokenizer, limits: Limits, source: ShardSource) -> None:
+        self._mixture = mixture
+        self._tokenizer = tokenizer
+        self._limits = limits
+        self._source = source
+        self._long_texts = _LongTexts()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_registered": RegisteredKinds.here()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state.pop("_registered").register_missing()
+        self.__dict__ = state
+
+    def index(self, source: int, shard: int) -> ShardIndex:
+        """The index of a shard."""
+        return self._mixture.shards[source][shard]
+
+    def key(self, source: int, shard: int, row: int) -> str:
+        """`<shard>/<key>` of a sample."""
+        index = self.index(source, shard)
+        return f"{index.name}/{index.key(row)}"
+
+    def decode(self, source: int, shard: int, row: int, start: int, length: int) -> DecodedSample:
+        """Tokens [start, start + length) of a sample with its media.
+
+        Raises:
+            SampleError: the sample is broken, beyond a limit, or not what its index says.
+        """
+        index, place = self.index(source, shard), (source, shard, row)
+        encoded = self._long_texts.find(place)
+        if encoded is not None:
+            text = Sample(
+                key=index.key(row), text="", task=index.summary.tasks[int(index.samples[row]["task"])]
+            )
+            return DecodedSample(self.key(*place), text, encoded.piece(start, length), ())
+        sample, contents = self.read(source, shard, row)
+        decoded = self.encode(self.key(*place), sample, contents)
+        found = len(decoded.encoded.input_ids)
+        if found < start + length or (sample.text is None and found != length):
+            raise SampleError(
+                "length_mismatch",
+                f"sample {decoded.key} has the {start + length} tokens that its index says · found {found} · "
+                f"run `phi4train data index {self._mixture.manifest.reference}`",
+            )
+        if found == length:
+            return decoded
+        self._long_texts.add(place, decoded.encoded)
+        return DecodedSample(decoded.key, sample, decoded.encoded.piece(start, length), ())
+
+    def read(self, source: int, shard: int, row: int) -> tuple[Sample, list[bytes]]:
+        """The parsed record, only the shown frames left in its videos, and the bytes of each of its `media`.
+
+        Raises:
+            SampleError: the record does not parse, is not what its index says, or was found unusable by it.
+        """
+        index = self.index(source, shard)
+        record = index.samples[row]
+        first = int(record["media_start"])
+        media = index.media[first : first + int(record["media_count"])]
+        sampling = (self._limits.video_fps, self._limits.max_frames)
+        if media["video"].any():
+            media = media[shown_rows(media, np.zeros(len(media), dtype=np.int64), *sampling)]
+        spans = [(int(record["offset"]), int(record["size"])), *_spans(media)]
+        parts = _read_spans(self._source, index.location, spans)
+        sample = sample_videos(parse_sample(index.key(row), parts[0]), *sampling)
+        if record["cause"]:
+            cause = index.causes[int(record["cause"]) - 1]
+            raise SampleError(cause, f"sample {sample.key} is usable · its index says {cause} · leave it out")
+        if len(sample.media) != len(media):
+            raise SampleError(
+                "length_mismatch",
+                f"sample {sample.key} has the {len(media)} media that its index says · found "
+                f"{len(sample.media)} · run `phi4train data index {self._mixture.manifest.reference}`",
+            )
+        return sample, parts[1:]
+
+    def encode(
+        self, key: str, sample: Sample, contents: list[bytes], add_generation_prompt: bool = False
+    ) -> DecodedSample:
+        """Token ids and processed media of a sample whose bytes were read.
+
+        Raises:
+            SampleError: a medium is broken or beyond a limit; the record has no targets.
+        """
+        kinds = [media_kind(part.kind) for part in sample.media]
+        lengths = [
+            kind.slot_length(kind.measure(content), self._limits)
+            for kind, content in zip(kinds, contents, strict=True)
+        ]
+        encoded = encode_sample(sample, self._tokenizer, lengths, add_generation_prompt)
+        if sample.text is None and len(encoded.input_ids) > self._limits.context_tokens:
+            raise SampleError(
+                "longer_than_context",
+                f"sample {key} has at most {self._limits.context_tokens} tokens · "
+                f"found {len(encoded.input_ids)} · raise the context or leave the sample out",
+            )
+        media = tuple(
+            kind.process(content, self._limits) for kind, content in zip(kinds, contents, strict=True)
+        )
+        return DecodedSample(key, sample, encoded, media)
+
+
+def _spans(media: Rows) -> list[tuple[int, int]]:
+    return [(int(row["offset"]), int(row["size"])) for row in media]
+
+
+def _read_spans(source: ShardSource, location: str, spans: list[tuple[int, int]]) -> list[bytes]:
+    """The bytes of each (offset, size), in one read unless much between them would be read for nothing."""
+    begin, end = min(offset for offset, _ in spans), max(offset + size for offset, size in spans)
+    if end - begin > sum(size for _, size in spans) + _MAX_UNUSED_BYTES:
+        return [source.read(location, offset, size) for offset, size in spans]
+    content = source.read(location, begin, end - begin)
+    return [content[offset - begin : offset - begin + size] for offset, size in spans]
+
+
+class _LongTexts:
+    """Encoded texts that are longer than a context, so that their pieces do not tokenize them again."""
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[tuple[int, int, int], EncodedSample] = OrderedDict()
+        self._tokens = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_texts": OrderedDict(), "_tokens": 0}
+
+    def find(self, place: tuple[int, int, int]) -> EncodedSample | None:
+        if place in self._texts:
+            self._texts.move_to_end(place)
+        return self._texts.get(place)
+
+    def add(self, place: tuple[int, int, int], encoded: EncodedSample) -> None:
+        self._texts[place] = encoded
+        self._tokens += len(encoded.input_ids)
+        while self._tokens > _CACHED_LONG_TOKENS:
+            _, dropped = self._texts.popitem(last=False)
+            self._tokens -= len(dropped.input_ids)

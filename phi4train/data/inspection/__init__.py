@@ -1,0 +1,1 @@
+"""What people want to know about data: `phi4train data check`, `stats` and `show`."""

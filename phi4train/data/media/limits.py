@@ -1,0 +1,26 @@
+"""What a sample may measure."""
+
+from dataclasses import dataclass
+
+from phi4train.data.media.images import ImageGeometry
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a sample may measure.
+
+    Args:
+        context_tokens: longest sample; longer `text` is split, anything else left out.
+        max_image_pixels: largest image, width x height.
+        geometry: how images become crops, and so tokens.
+        max_audio_seconds: longest audio clip.
+        video_fps: frames per second that are kept of a video; None: all.
+        max_frames: most frames of a video; of more, evenly spread ones are kept.
+    """
+
+    context_tokens: int
+    max_image_pixels: int
+    geometry: ImageGeometry
+    max_audio_seconds: float = 1800.0
+    video_fps: float | None = None
+    max_frames: int = 64

@@ -1,0 +1,9 @@
+"""Which samples are in global batch k, from the index alone.
+
+::
+
+    planner.py      global batch k as a pure function of (seed, k)
+      |-- lengths.py       tokens of a sample, or why it cannot be used
+      |-- packing.py       best-fit packs
+      |-- permutation.py   keyed shuffles with O(1) access
+"""

@@ -1,0 +1,304 @@
+"""Records: the JSON member of a sample, parsed into a typed, frozen `Sample`.
+
+A record holds `text`, or `messages` (role, content: a string or a list of parts, optionally `tools`), or
+`prompt` + `chosen` + `rejected`; plus `task`, `answers`, `language`, `meta`. It is the `messages` shape of
+Hugging Face datasets. Whatever does not hold is a `SampleError` with a stable cause, so that one broken
+record never stops a run.
+
+    {"type": "text", "text": "what?"}
+    {"type": "image", "image": "0.png"}    likewise audio, and every other registered kind of media
+    {"type": "video", "frames": ["0.jpg", "1.jpg"], "fps": 2.0}    a sequence of images; fps may be missing
+
+A medium that is no frame of a video may have a `reading`, what each of its slot tokens shows or says:
+a text with as many tokens, for `auxiliary.reading_weight`.
+
+Media are parts, never text: a user's text with a placeholder such as `<|image_1|>` is refused, for it comes
+from a converter that forgot to make parts of it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from phi4train.data.media.registry import find_media_kind, media_kinds, mode_of
+from phi4train.errors import SampleError
+
+ROLES = ("system", "user", "assistant", "tool")
+"""Roles a message may have; `tool` carries the result of a tool call."""
+
+MAX_FPS = 1000
+"""Most frames per second of a video."""
+
+_RECORD_KEYS = frozenset(
+    ("text", "messages", "tools", "prompt", "chosen", "rejected", "task", "answers", "language", "meta")
+)
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """A run of text inside a message."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class MediaPart:
+    """A reference to a media member of the same sample.
+
+    Args:
+        kind: name of its MediaKind.
+        member: `<name>.<ext>`; the member is `<key>.<name>.<ext>` in the shard.
+        reading: what its slot tokens show or say, one text token each; None: not known.
+    """
+
+    kind: str
+    member: str
+    reading: str | None = None
+
+
+@dataclass(frozen=True)
+class VideoPart:
+    """A sequence of images, shown one after the other.
+
+    Args:
+        frames: images in the order of time.
+        fps: frames per second, or None when the record does not say.
+    """
+
+    frames: tuple[MediaPart, ...]
+    fps: float | None = None
+
+
+Part = TextPart | MediaPart | VideoPart
+
+_PLACEHOLDER = re.compile(r"<\|([a-z_]+)_(\d{1,9})\|>")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a dialogue."""
+
+    role: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A prompt with a better and a worse continuation."""
+
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One record; exactly one of `text`, `messages`, `preference` is set.
+
+    Args:
+        key: name of the sample inside its shard; only ever used for messages, never for a path.
+        tools: tool descriptions as JSON values, shown in the system turn.
+        answers: accepted answers, for evaluation.
+    """
+
+    key: str
+    text: str | None = None
+    messages: tuple[Message, ...] = ()
+    preference: Preference | None = None
+    tools: tuple[Any, ...] = ()
+    task: str = "none"
+    answers: tuple[str, ...] = ()
+    language: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> str:
+        """`text`, `messages` or `preference`."""
+        if self.preference is not None:
+            return "preference"
+        return "messages" if self.messages else "text"
+
+    @cached_property
+    def media(self) -> tuple[MediaPart, ...]:
+        """Media references in the order in which the prompt mentions them, frames of videos included."""
+        return tuple(medium for turn in self.turns for part in turn.parts for medium in media_of(part))
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The turns that may have media."""
+        return self.preference.prompt if self.preference else self.messages
+
+    @cached_property
+    def mode(self) -> str:
+        """The sample's mode, which decides its adapter. Raises SampleError: `no_mode`."""
+        return mode_of(part.kind for part in self.media)
+
+
+def media_of(part: Part) -> tuple[MediaPart, ...]:
+    """The media of one part of a message."""
+    if isinstance(part, VideoPart):
+        return part.frames
+    return (part,) if isinstance(part, MediaPart) else ()
+
+
+def parse_sample(key: str, record: bytes) -> Sample:
+    """The sample in the bytes of its JSON member.
+
+    Raises:
+        SampleError: with cause `bad_json`, `bad_record`, `bad_messages`, `bad_text`,
+            `placeholder_without_media` or `placeholder_in_text`.
+    """
+    fields = _load_object(record)
+    unknown = sorted(fields.keys() - _RECORD_KEYS)
+    if unknown:
+        raise SampleError("bad_record", f"a record has keys {sorted(_RECORD_KEYS)} · found {unknown}")
+    shapes = [name for name in ("text", "messages", "prompt") if name in fields]
+    if len(shapes) != 1:
+        raise SampleError(
+            "bad_record", f"a record has one of text, messages, prompt · found {shapes or 'none of them'}"
+        )
+    common = _common_fields(fields)
+    if shapes == ["text"]:
+        return Sample(key=key, text=_checked_text(fields["text"], "text"), **common)
+    if shapes == ["messages"]:
+        sample = Sample(key=key, messages=_parse_messages(fields["messages"], "messages"), **common)
+    else:
+        sample = Sample(key=key, preference=_parse_preference(fields), **common)
+    _refuse_placeholders(sample)
+    return sample
+
+
+def _refuse_placeholders(sample: Sample) -> None:
+    """Refuses `<|image_1|>` in a user's text, which would be spelled out as ordinary characters."""
+    for turn in sample.turns:
+        for part in turn.parts:
+            if turn.role == "user" and isinstance(part, TextPart) and "<|" in part.text:
+                _refuse_placeholders_in(part.text, sample)
+
+
+def _refuse_placeholders_in(text: str, sample: Sample) -> None:
+    for name, number in (found.groups() for found in _PLACEHOLDER.finditer(text)):
+        if find_media_kind(name) is None:
+            continue
+        present = sum(part.kind == name for part in sample.media)
+        cause = "placeholder_in_text" if 1 <= int(number) <= present else "placeholder_without_media"
+        raise SampleError(
+            cause,
+            f"media are parts of a message, never text · found <|{name}_{number}|> and {present} {name} "
+            f"parts · write {{type: {name}, {name}: <member>}} in its place",
+        )
+
+
+def _load_object(record: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(record)
+    except (ValueError, RecursionError) as error:
+        raise SampleError("bad_json", f"the JSON member must parse · {error}") from error
+    if not isinstance(value, dict):
+        raise SampleError("bad_record", f"a record is a JSON object · found {type(value).__name__}")
+    return value
+
+
+def _common_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    answers = fields.get("answers", [])
+    if isinstance(answers, str):
+        answers = [answers]
+    tools = fields.get("tools") or []
+    language, meta = fields.get("language"), fields.get("meta") or {}
+    if not isinstance(answers, list) or not isinstance(tools, list) or not isinstance(meta, dict):
+        raise SampleError("bad_record", "answers and tools are lists, meta is an object · found otherwise")
+    return {
+        "tools": tuple(tools),
+        "task": _checked_text(fields.get("task", "none"), "task"),
+        "answers": tuple(_checked_text(answer, "answers") for answer in answers),
+        "language": None if language is None else _checked_text(language, "language"),
+        "meta": meta,
+    }
+
+
+def _checked_text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise SampleError("bad_record", f"{where} is a string · found {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SampleError("bad_text", f"{where} is valid Unicode · {error}") from error
+    return value
+
+
+def _parse_preference(fields: Mapping[str, Any]) -> Preference:
+    missing = [name for name in ("chosen", "rejected") if name not in fields]
+    if missing:
+        raise SampleError("bad_record", f"a preference has prompt, chosen, rejected · missing {missing}")
+    turns = {
+        name: _parse_messages(
+            [{"role": role, "content": fields[name]}] if isinstance(fields[name], str) else fields[name], name
+        )
+        for name, role in (("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant"))
+    }
+    return Preference(**turns)
+
+
+def _parse_messages(value: Any, where: str) -> tuple[Message, ...]:
+    if not isinstance(value, list) or not value:
+        raise SampleError("bad_messages", f"{where} is a list of at least one message · found {value!r:.80}")
+    return tuple(_parse_message(message, f"{where}[{i}]") for i, message in enumerate(value))
+
+
+def _parse_message(value: Any, where: str) -> Message:
+    if not isinstance(value, dict) or value.keys() != {"role", "content"}:
+        found = sorted(value) if isinstance(value, dict) else type(value).__name__
+        raise SampleError("bad_messages", f"{where} has role and content, nothing else · found {found}")
+    role, content = value["role"], value["content"]
+    if role not in ROLES:
+        raise SampleError("bad_messages", f"{where}.role is one of {ROLES} · found {role!r:.40}")
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    if not isinstance(content, list):
+        raise SampleError("bad_messages", f"{where}.content is a string or a list of parts")
+    parts = tuple(_parse_part(part, f"{where}.content[{i}]") for i, part in enumerate(content))
+    if role == "assistant" and any(media_of(part) for part in parts):
+        raise SampleError("bad_messages", f"{where}: an assistant turn has no media · found some")
+    return Message(role, parts)
+
+
+def _parse_part(value: Any, where: str) -> Part:
+    name = value.get("type") if isinstance(value, dict) else None
+    if name == "video":
+        return _parse_video(value, where)
+    optional = set() if name == "text" else {"reading"}
+    if not isinstance(name, str) or value.keys() - optional != {"type", name}:
+        raise SampleError("bad_messages", f"{where} is {{type, <type>}} · found {value!r:.80}")
+    if name == "text":
+        return TextPart(_checked_text(value[name], f"{where}.{name}"))
+    part = _parse_media(name, value[name], where)
+    if "reading" in value:
+        return replace(part, reading=_checked_text(value["reading"], f"{where}.reading"))
+    return part
+
+
+def _parse_media(name: str, member: Any, where: str) -> MediaPart:
+    kind = find_media_kind(name)
+    if kind is None:
+        known = ["text", "video", *(kind.name for kind in media_kinds())]
+        raise SampleError("bad_messages", f"{where}.type is one of {known} · found {name!r:.40}")
+    member = _checked_text(member, f"{where}.{name}")
+    if member.rpartition(".")[2].lower() not in kind.extensions:
+        raise SampleError(
+            "bad_messages", f"{where}.{name} ends in one of {sorted(kind.extensions)} · found {member!r:.80}"
+        )
+    return MediaPart(name, member)
+
+
+def _parse_video(value: Mapping[str, Any], where: str) -> VideoPart:
+    frames, fps = value.get("frames"), value.get("fps")
+    is_rate = isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps <= MAX_FPS
+    if value.keys() - {"fps"} != {"type", "frames"} or not isinstance(frames, list) or not frames:
+        raise SampleError("bad_messages", f"{where} is {{type, frames: [...], fps}} · found {value!r:.80}")
+    if fps is not None and not is_rate:
+        raise SampleError("bad_messages", f"{where}.fps is above 0 and at most {MAX_FPS} · found {fps!r:.40}")
+    media = tuple(_parse_media("image", frame, f"{where}.frames[{i}]") for i, frame in enumerate(frames))
+    return VideoPart(media, None if fps is None else float(fps))

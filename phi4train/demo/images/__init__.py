@@ -1,0 +1,1 @@
+"""Panels of digits, text lines, photographs, and what is asked about them."""

@@ -1,0 +1,1 @@
+"""Speech in eight languages, sounds, and their written twins."""

@@ -1,0 +1,1 @@
+"""Passages, dialogues and exercises in text alone."""

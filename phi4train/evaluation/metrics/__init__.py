@@ -1,0 +1,1 @@
+"""How answers and targets are scored."""

@@ -1,0 +1,117 @@
+"""Perplexity of held-out targets: exp(sum of losses / number of targets), by task and over all."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phi4train.batch import IGNORE_INDEX, Batch
+from phi4train.evaluation.metrics.ngrams import NGrams, target_pairs
+from phi4train.objectives.next_token import linear_cross_entropy
+
+ALL_TASKS = "all"
+"""Name of the result over every task."""
+
+MODEL = "model"
+UNIGRAM = "unigram"
+BIGRAM = "bigram"
+
+
+class HiddenModel(Protocol):
+    """What perplexity needs of a model: `Phi4Model` has it."""
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Hidden rows after the final norm (T, D)."""
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The output head (V, D)."""
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """Losses of one task's targets.
+
+    Args:
+        num_targets: scored positions.
+        loss_sums: summed negative log-likelihood in nats, by scorer: `model`, and the baselines if any.
+    """
+
+    task: str
+    num_targets: int
+    loss_sums: Mapping[str, float]
+
+    def loss(self, scorer: str = MODEL) -> float:
+        """Nats a target."""
+        return self.loss_sums[scorer] / self.num_targets
+
+    def perplexity(self, scorer: str = MODEL) -> float:
+        """exp(loss); inf where that overflows."""
+        loss = self.loss(scorer)
+        return math.exp(loss) if loss < 700 else math.inf
+
+
+def measure_perplexity(
+    model: HiddenModel, batches: Iterable[Batch], ngrams: NGrams | None = None
+) -> list[Perplexity]:
+    """One result a task in alphabetical order, then one over all; empty when no position has a label.
+
+    Call it in evaluation mode (`model_state.evaluation_mode`).
+
+    Args:
+        batches: training-style batches, on any device.
+        ngrams: baselines to score on the very same targets.
+    """
+    totals: dict[str, _Total] = defaultdict(_Total)
+    device = model.head_weight.device
+    for batch in batches:
+        samples_M = target_samples(batch)
+        scores = {MODEL: _model_losses(model, batch.to(device))}
+        if ngrams is not None:
+            inputs_M, labels_M = target_pairs(batch)
+            scores[UNIGRAM] = ngrams.unigram_losses(labels_M)
+            scores[BIGRAM] = ngrams.bigram_losses(inputs_M, labels_M)
+        for number, task in enumerate(batch.tasks):
+            totals[task].add({scorer: losses_M[samples_M == number] for scorer, losses_M in scores.items()})
+    results = [totals[task].finished(task) for task in sorted(totals) if totals[task].num_targets]
+    return [*results, _merged(results)] if results else []
+
+
+def target_samples(batch: Batch) -> NDArray[np.int64]:
+    """Number of the sample that each position with a label belongs to."""
+    samples_T = np.repeat(np.arange(len(batch.sample_lengths)), batch.sample_lengths)
+    samples_M: NDArray[np.int64] = samples_T[(batch.labels_T != IGNORE_INDEX).cpu().numpy()]
+    return samples_M
+
+
+def _model_losses(model: HiddenModel, batch: Batch) -> NDArray[np.float64]:
+    _, losses_M = linear_cross_entropy(model(batch), model.head_weight, batch.labels_T)
+    return losses_M.to("cpu", torch.float64).numpy()
+
+
+@dataclass
+class _Total:
+    """Running sums of one task."""
+
+    num_targets: int = 0
+    loss_sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def add(self, losses: Mapping[str, NDArray[np.float64]]) -> None:
+        self.num_targets += len(losses[MODEL])
+        for scorer, losses_M in losses.items():
+            self.loss_sums[scorer] += float(losses_M.sum())
+
+    def finished(self, task: str) -> Perplexity:
+        return Perplexity(task, self.num_targets, dict(self.loss_sums))
+
+
+def _merged(results: list[Perplexity]) -> Perplexity:
+    scorers = results[0].loss_sums
+    sums = {scorer: math.fsum(result.loss_sums[scorer] for result in results) for scorer in scorers}
+    return Perplexity(ALL_TASKS, sum(result.num_targets for result in results), sums)

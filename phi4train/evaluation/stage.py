@@ -1,0 +1,67 @@
+"""Evaluates a stage's model on its recipe's held-out mixture: while it trains, at its end, or afterwards."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from phi4train.checkpoint.artifact import Artifact
+from phi4train.config.schema import Config
+from phi4train.errors import ConfigError
+from phi4train.evaluation.held_out import HeldOut
+from phi4train.evaluation.report import EvaluationReport, save_report
+from phi4train.evaluation.table import report_tables
+from phi4train.run.run_folder import RunFolder
+from phi4train.run.trained import TrainedStage, open_trained
+
+
+def evaluate_stage(
+    config: Config, console: Console, artifact: Path | None = None, num_shown: int = 0
+) -> Path:
+    """Evaluates a finished stage, prints the tables and writes `evaluation.json` beside its artifact.
+
+    On another manifest than the run's own, the file is `evaluation-<manifest>.json`.
+
+    Args:
+        config: the stage's recipe; its `evaluation.manifest` may be another one than in training.
+        artifact: whose weights; None: those of the stage's own run.
+        num_shown: how many answers to print.
+
+    Raises:
+        CheckpointError: there is no such artifact (says which command makes it), or another stage made it.
+        ConfigError: the recipe names no held-out data.
+    """
+    if config.evaluation.manifest is None:
+        raise ConfigError(
+            f"evaluating needs held-out data: the recipe of `{config.stage}` names none; "
+            "add evaluation.manifest=<name>."
+        )
+    trained = open_trained(config, artifact)
+    opened, model = trained.artifact, trained.model
+    held_out = HeldOut(config, model.encoders)
+    console.print(f"{opened.path} ({opened.lineage.identity[:12]}) on {config.evaluation.manifest}")
+    report = held_out.measure(model, with_baselines=True)
+    console.print(report_tables(report))
+    target = _report_path(opened, config.evaluation.manifest)
+    save_report(report, target)
+    if num_shown:
+        held_out.show(model, console, num_shown)
+    console.print(f"written to {target}")
+    return target
+
+
+def _report_path(artifact: Artifact, manifest: str) -> Path:
+    """`evaluation.json` is the run's own: on the manifest that its configuration names."""
+    run = artifact.path.parent
+    trained_with = RunFolder(run).read_config() or {}
+    is_own = trained_with.get("evaluation", {}).get("manifest") == manifest
+    return run / ("evaluation.json" if is_own else f"evaluation-{Path(manifest).stem}.json")
+
+
+def measure_trained(trained: TrainedStage, config: Config) -> EvaluationReport:
+    """The report of a model on all held-out data that `config` names, under its limits.
+
+    Raises:
+        ManifestError: the mixture, a shard or an index is missing.
+        ConfigError: it holds media that the model cannot encode.
+    """
+    return HeldOut(config, trained.model.encoders).measure(trained.model)

@@ -1,0 +1,11 @@
+"""What a run is, before anything trains: its folder, what it starts from, its data, its schedule.
+
+::
+
+    trained.py     a finished stage's model, opened from its artifact
+    resume.py      where a run starts from ── status.py  whether a stage is done, and if not, why
+    inputs.py      parents, initial components, data ── stage_data.py  a mixture under a recipe's limits
+    schedule.py    learning rate as a function of the step; LR*(D)
+    run_folder.py  runs/<stage>/<name>/ ── paths.py  where it is, and the commands that fill it
+    torch_setup.py, provenance.py
+"""

@@ -1,0 +1,61 @@
+"""Where a run starts from: nothing, or its newest complete checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
+from phi4train.config.schema import Config, Resume
+from phi4train.errors import CheckpointError, ResumeError
+from phi4train.run.run_folder import RunFolder
+from phi4train.run.status import StageStatus
+
+
+def _decide_start(
+    config: Config, folder: RunFolder, console: Console, status: StageStatus
+) -> TrainingState | None:
+    """The state to go on from; None: start anew. See `config.schema.Resume`."""
+    if not folder.is_used() or config.resume is Resume.overwrite:
+        return None
+    if config.resume is Resume.never:
+        raise ResumeError(
+            f"with resume=never the run folder must be unused: {folder.path} holds an earlier run. "
+            "Choose another run.name, or resume=auto to go on, or resume=overwrite to set it aside."
+        )
+    if status.is_damaged:
+        raise CheckpointError(
+            f"{status.reasons[0]} Or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)."
+        )
+    if status.is_stale:
+        listed = "\n  ".join(status.reasons)
+        raise ResumeError(
+            f"a run goes on only with the settings it started with; in {folder.path} they differ:\n"
+            f"  {listed}\n"
+            "Put them back, choose another run.name, or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)."
+        )
+    checkpoints = CheckpointFolder(folder.checkpoints, config.checkpoint.keep_last_n, 0)
+    newest, passed_over = checkpoints.newest_complete()
+    for line in passed_over:
+        console.print(f"[yellow]{line}[/]")
+    if newest is None:
+        return None
+    console.print(f"resuming from {newest}")
+    return load_training_state(newest)
+
+
+def check_inputs(state: TrainingState, inputs: Mapping[str, Any]) -> None:
+    """Refuses a state that belongs to other data or parents.
+
+    Raises:
+        ResumeError: names what changed.
+    """
+    before = state.progress["inputs"]
+    changed = [key for key in sorted(before.keys() | inputs.keys()) if before.get(key) != inputs.get(key)]
+    if changed:
+        raise ResumeError(
+            f"a run goes on only with the data and parents it started from: {', '.join(changed)} changed. "
+            "Put them back, or start anew with resume=overwrite (the old run is set aside, not deleted)."
+        )

@@ -1,0 +1,110 @@
+"""The folder of one run: what it holds, who may write to it, and how it is rewound for a resume."""
+
+import fcntl
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from phi4train.checkpoint.store import TEMPORARY_MARK, clean_up
+from phi4train.errors import CheckpointError, ResumeError
+from phi4train.files import write_atomically
+
+
+class RunFolder:
+    """`runs/<stage>/<run name>/`, made if it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.jsonl"
+        self.skipped = path / "skipped.jsonl"
+        self.evaluations = path / "evaluations.jsonl"
+        self.loss_plot = path / "loss.png"
+        self.checkpoints = path / "checkpoints"
+        self.artifact = path / "artifact"
+        path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for this process, rid of what killed writes left.
+
+        Raises:
+            ResumeError: another process is training in it.
+        """
+        with (self.path / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ResumeError(
+                    f"one process at a time may train in {self.path}, and another one does. "
+                    "Wait for it, or choose another run.name."
+                ) from None
+            for folder in (self.path, self.checkpoints):
+                clean_up(folder)
+            yield
+
+    def is_used(self) -> bool:
+        """Whether an earlier run has left checkpoints or an artifact."""
+        saved = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        return self.artifact.exists() or any(TEMPORARY_MARK not in path.name for path in saved)
+
+    def set_aside(self) -> Path:
+        """Moves everything an earlier run left into `previous-<id>/` in the folder; nothing is deleted."""
+        aside = self.path / f"previous-{uuid.uuid4().hex[:8]}"
+        aside.mkdir()
+        for path in list(self.path.iterdir()):
+            if not path.name.startswith(("previous-", ".lock")):
+                path.rename(aside / path.name)
+        return aside
+
+    def read_config(self) -> dict[str, Any] | None:
+        """The configuration an earlier start wrote here; None when there is no such file.
+
+        Raises:
+            CheckpointError: the file is no YAML mapping.
+        """
+        if not self.config.is_file():
+            return None
+        try:
+            document = yaml.safe_load(self.config.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError):
+            document = None
+        if not isinstance(document, dict):
+            raise CheckpointError(
+                f"{self.config} must be the YAML mapping that the run wrote, and is not: put it back."
+            )
+        return document
+
+    def logger_id(self) -> str:
+        """The id of this run in logger services: the same after a resume, another one after setting aside."""
+        path = self.path / "logger_id"
+        if not path.is_file():
+            write_atomically(path, uuid.uuid4().hex.encode())
+        return path.read_text()
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Writes the resolved configuration, atomically."""
+        write_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False).encode())
+
+    def rewind(self, step: int) -> None:
+        """Drops the lines of the JSONL files that belong to steps from `step` on."""
+        for path in (self.metrics, self.skipped, self.evaluations):
+            if path.is_file():
+                kept = [line for line in _complete_lines(path) if json.loads(line)["step"] < step]
+                write_atomically(path, "".join(line + "\n" for line in kept).encode())
+
+
+def _complete_lines(path: Path) -> list[str]:
+    """Lines of a JSONL file; a last line that a kill cut short is left out."""
+    return path.read_text().split("\n")[:-1]
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Appends one JSON object to a JSONL file."""
+    with path.open("a") as stream:
+        stream.write(json.dumps(record) + "\n")

@@ -1,0 +1,102 @@
+"""The data of a mixture under the limits of a recipe, opened."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from phi4train.config.resources import manifest_folders
+from phi4train.config.schema import Config
+from phi4train.data.batches.loader import DataPlan
+from phi4train.data.media.images import ImageGeometry
+from phi4train.data.media.limits import Limits
+from phi4train.data.media.spec_augment import SpecAugment
+from phi4train.data.order.planner import BatchSize
+from phi4train.data.samples.tokenizer import Tokenizer, load_tokenizer
+from phi4train.data.shards.manifest import load_manifest
+from phi4train.data.shards.mixture import Mixture, open_mixture
+from phi4train.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StageData:
+    """Data of one mixture, opened.
+
+    Args:
+        mixture: the shards' indexes.
+        tokenizer: turns text into ids.
+        limits: context, and what a sample's media may measure.
+        cache_dir: folder of cached remote shards.
+    """
+
+    mixture: Mixture
+    tokenizer: Tokenizer
+    limits: Limits
+    cache_dir: Path
+
+
+def open_data(config: Config, manifest_name: str | None = None) -> StageData:
+    """The recipe's mixture (or another one), with its tokenizer and image geometry.
+
+    Raises:
+        ManifestError: the manifest, a shard or an index is missing or stale.
+        ConfigError: the tokenizer does not fit the model.
+    """
+    data_root = Path(config.run.data_root)
+    tokenizer = load_tokenizer(config.tokenizer, data_root)
+    vocab_size = config.model.language_model.vocab_size
+    if tokenizer.vocab_size > vocab_size:
+        raise ConfigError(
+            f"model.language_model.vocab_size must hold the tokenizer: {config.tokenizer} has "
+            f"{tokenizer.vocab_size} tokens, the model {vocab_size}; set the model's to at least as many."
+        )
+    folders = manifest_folders(config.run.config_dir)
+    manifest = load_manifest(manifest_name or config.data.manifest, folders)
+    cache_dir = data_root / ".cache"
+    vision = config.model.vision
+    return StageData(
+        mixture=open_mixture(manifest, data_root, cache_dir, tokenizer),
+        tokenizer=tokenizer,
+        limits=Limits(
+            context_tokens=config.data.context_tokens,
+            max_image_pixels=config.data.max_image_pixels,
+            geometry=ImageGeometry(vision.crop_size, vision.patch_size, config.data.max_crops),
+            max_audio_seconds=config.data.max_audio_seconds,
+            video_fps=config.data.video_fps,
+            max_frames=config.data.max_frames,
+        ),
+        cache_dir=cache_dir,
+    )
+
+
+def data_plan(config: Config, data: StageData) -> DataPlan:
+    """The numbers of the recipe and the machine that decide the batches."""
+    return DataPlan(
+        batch_size=BatchSize(config.budget.global_batch_samples, config.budget.global_batch_tokens),
+        limits=data.limits,
+        pack_tokens=config.data.context_tokens,
+        micro_batch_tokens=config.hardware.micro_batch_tokens,
+        seed=config.seed,
+        spec_augment=SpecAugment(**asdict(config.data.spec_augment)),
+    )
+
+
+def require_encoders(data: StageData, encoders: Iterable[str]) -> None:
+    """Refuses a mixture with media that a model without their encoder would only meet while it runs.
+
+    Args:
+        encoders: modalities that the model encodes.
+
+    Raises:
+        ConfigError: names the modalities.
+    """
+    tables = [table for source in data.mixture.sources for table in source.tables]
+    kinds = {kind for table in tables for kind in table.media_kinds}
+    known = sorted(encoders)
+    missing = sorted(kinds - set(known))
+    if missing:
+        name = data.mixture.manifest.name
+        raise ConfigError(
+            f"the model must have an encoder for each kind of media in its data: {name} holds "
+            f"{' and '.join(missing)} media, the model encodes {', '.join(known) or 'none'}. "
+            "Choose another manifest, or a stage whose model has the encoder."
+        )

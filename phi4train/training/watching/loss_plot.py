@@ -1,0 +1,34 @@
+"""Draws the losses of a run from its metrics.jsonl."""
+
+import json
+from pathlib import Path
+
+from phi4train.training.watching import metric_keys as keys
+
+SMOOTHING_STEPS = 20
+
+
+def draw_losses(metrics: Path, target: Path, title: str) -> None:
+    """Writes a PNG with the loss per step, its running mean over 20 steps, and the learning rate."""
+    from matplotlib.figure import Figure  # costs a second that a run need not pay before its end
+
+    lines = (json.loads(line) for line in metrics.read_text().splitlines())
+    records = [line for line in lines if line[keys.LOSS] is not None]
+    steps = [record[keys.STEP] for record in records]
+    losses = [record[keys.LOSS] for record in records]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="optimizer step", ylabel="loss (nats per target token)", title=title)
+    axes.plot(steps, losses, color="tab:blue", alpha=0.25, label="loss")
+    axes.plot(steps, running_mean(losses, SMOOTHING_STEPS), color="tab:blue", label="mean of 20 steps")
+    rates = axes.twinx()
+    rates.plot(
+        steps, [record[keys.LR] for record in records], color="tab:gray", lw=0.8, label="learning rate"
+    )
+    rates.set_ylabel("learning rate")
+    axes.legend(loc="upper right")
+    figure.savefig(target, dpi=110)
+
+
+def running_mean(values: list[float], width: int) -> list[float]:
+    """Mean of each value and up to `width` - 1 before it."""
+    return [sum(values[max(0, end - width) : end]) / min(end, width) for end in range(1, len(values) + 1)]

@@ -1,0 +1,59 @@
+"""What happens around the steps. A callback knows no other callback and never changes the maths."""
+
+import lightning as L
+
+from phi4train.data.batches.loader import StepBatch
+from phi4train.errors import BadDataError
+from phi4train.run.run_folder import RunFolder, append_line
+from phi4train.training.watching.progress import Progress
+
+
+class SampleGuard(L.Callback):
+    """Counts samples, writes each skipped one to skipped.jsonl, and stops a run whose data are bad.
+
+    Args:
+        folder: where skipped.jsonl is.
+        progress: counters of the run; updated before each step.
+        max_bad_fraction: largest share of all samples so far that may be skipped.
+        max_bad_in_a_row: skipped samples that stop the run, over steps without a good one.
+    """
+
+    def __init__(
+        self, folder: RunFolder, progress: Progress, max_bad_fraction: float, max_bad_in_a_row: int
+    ) -> None:
+        self._folder = folder
+        self._progress = progress
+        self._max_bad_fraction = max_bad_fraction
+        self._max_bad_in_a_row = max_bad_in_a_row
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: StepBatch, batch_idx: int
+    ) -> None:
+        """Counts the batch that is about to be trained on."""
+        for skipped in batch.skipped:
+            append_line(self._folder.skipped, {"step": batch.step, **vars(skipped)})
+        self._progress.add(batch)
+        problem = self._problem() if batch.skipped else None
+        if problem is not None:
+            causes = sorted({skipped.cause for skipped in batch.skipped})
+            raise BadDataError(
+                f"{problem} (now: {', '.join(causes)}). See {self._folder.skipped}, "
+                "run `phi4train data check`, mend the shards or raise the limit; "
+                "the last checkpoint is untouched."
+            )
+
+    def _problem(self) -> str | None:
+        """The limit that the samples so far break; the share counts once one bad sample may be within it."""
+        bad, in_a_row = self._progress.skipped_samples, self._progress.bad_in_a_row
+        allowed = self._max_bad_fraction * (bad + self._progress.samples)
+        if bad > allowed and (allowed >= 1 or self._max_bad_fraction == 0):
+            return (
+                f"at most data.max_bad_fraction={self._max_bad_fraction:g} of the samples may be unusable: "
+                f"{bad} of {bad + self._progress.samples} are"
+            )
+        if in_a_row >= self._max_bad_in_a_row:
+            return (
+                f"fewer than data.max_bad_in_a_row={self._max_bad_in_a_row} samples may be unusable without "
+                f"a step that has a good one: {in_a_row} were"
+            )
+        return None

@@ -1,0 +1,89 @@
+"""Lengths: tokens of a sample from the index alone, and the limits that rule it out."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phi4train.config.schema import DataConfig
+from phi4train.data.batches.decoding import SampleDecoder
+from phi4train.data.media.limits import Limits
+from phi4train.data.order.lengths import measure
+from phi4train.data.samples.tokenizer import Tokenizer
+from phi4train.data.shards.mixture import Mixture
+from phi4train.data.shards.source import ShardSource
+from phi4train.data.shards.writer import ShardWriter
+from tests.unit.data.small_shards import GEOMETRY, ask, png, words
+
+Open = Callable[..., Mixture]
+ANSWER = {"role": "assistant", "content": "dog"}
+
+
+def test_the_limits_default_to_those_of_a_configuration() -> None:
+    limits, config = Limits(1, 1, GEOMETRY), DataConfig()
+    for name in ("max_audio_seconds", "video_fps", "max_frames"):
+        assert getattr(limits, name) == getattr(config, name)
+
+
+def measured(mixture: Mixture, limits: Limits) -> list[tuple[int, str]]:
+    table = mixture.shards[0][0]
+    found = measure(table, np.arange(table.num_samples), limits)
+    return list(zip(found.tokens.tolist(), found.causes.tolist(), strict=True))
+
+
+def test_planned_tokens_are_decoded_tokens(
+    tmp_path: Path, mixture: Mixture, tokenizer: Tokenizer, limits: Limits
+) -> None:
+    decoder = SampleDecoder(mixture, tokenizer, limits, ShardSource(tmp_path))
+    for source in range(2):
+        for shard, table in enumerate(mixture.shards[source]):
+            found = measure(table, np.arange(table.num_samples), limits)
+            for row in range(table.num_samples):
+                sample, contents = decoder.read(source, shard, row)
+                encoded = decoder.encode("k", sample, contents).encoded
+                assert len(encoded.input_ids) == found.tokens[row]
+
+
+def test_every_image_of_a_sample_counts(tmp_path: Path, open_all: Open) -> None:
+    limits = Limits(10_000, 10_000, GEOMETRY)
+    with ShardWriter(tmp_path / "s") as writer:
+        writer.write("a", ask())
+        writer.write("b", ask("0.png", "1.png"), {"0.png": png(56, 56), "1.png": png(30, 80)})
+        writer.write("c", ask("0.png", "0.png"), {"0.png": png(56, 56)})
+    (text, _), (two, _), (twice, _) = measured(open_all("s"), limits)
+    one, other = GEOMETRY.num_image_tokens(56, 56), GEOMETRY.num_image_tokens(30, 80)
+    assert (two - text, twice - text) == (one + other, 2 * one)
+
+
+def test_limits_rule_samples_out_with_their_cause(tmp_path: Path, open_all: Open) -> None:
+    with ShardWriter(tmp_path / "s") as writer:
+        writer.write("a", ask("0.png"), {"0.png": png(101, 100)})
+        writer.write("b", ask("0.png"), {"0.png": png(9_000, 1)})
+        writer.write("c", ask("0.png", "1.png"), {"0.png": png(40, 40), "1.png": png(101, 100)})
+        writer.write("d", ask(*["0.png"] * 9), {"0.png": png(40, 40)})
+        writer.write("e", {"text": words(random.Random(0), 90)})
+        listen = {"role": "user", "content": [{"type": "audio", "audio": "0.wav"}]}
+        writer.write("f", {"messages": [listen, ANSWER]}, {"0.wav": b"RIFF"})
+        writer.write("g", ask())
+    found = measured(open_all("s"), Limits(64, 10_000, GEOMETRY))
+    assert [cause for _, cause in found] == [
+        "image_too_large",
+        "image_too_thin",
+        "image_too_large",
+        "longer_than_context",
+        "",
+        "broken_audio",
+        "",
+    ]
+    assert [tokens > 0 for tokens, _ in found] == [False, False, False, False, True, False, True]
+
+
+@pytest.mark.parametrize("pixels", [10_099, 10_100])
+def test_the_pixel_limit_is_inclusive(tmp_path: Path, open_all: Open, pixels: int) -> None:
+    with ShardWriter(tmp_path / "s") as writer:
+        writer.write("a", ask("0.png"), {"0.png": png(101, 100)})
+        writer.write("b", ask())
+    causes = [cause for _, cause in measured(open_all("s"), Limits(10_000, pixels, GEOMETRY))]
+    assert causes == ["" if pixels >= 10_100 else "image_too_large", ""]

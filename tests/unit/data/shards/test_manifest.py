@@ -1,0 +1,133 @@
+"""Manifests: all problems at once, did-you-mean, and shards that exist."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from phi4train.data.shards.manifest import Manifest, expand_shards, load_manifest
+from phi4train.errors import ManifestError
+
+GOOD = """
+name: mix
+description: two sources
+weight_by: tokens
+build: phi4train data build demo
+sources:
+  - {name: a, shards: ["a/s-{000..002}.tar"], weight: 2, licence: CC0-1.0, split: train, num_samples: 9}
+  - {name: b, shards: ["b/*.tar", "https://host/b-{0..1}.tar"], weight: 0.5, licence: MIT}
+"""
+
+
+def load(folder: Path, text: str) -> Manifest:
+    (folder / "mix.yaml").write_text(text)
+    return load_manifest("mix", [folder / "nowhere", folder])
+
+
+def test_a_manifest_is_found_by_name_or_by_path(tmp_path: Path) -> None:
+    by_name = load(tmp_path, GOOD)
+    by_path = load_manifest(str(tmp_path / "mix.yaml"), [])
+    assert (by_name.reference, by_path.reference) == ("mix", str(tmp_path / "mix.yaml"))
+    assert by_name == replace(by_path, reference="mix")
+    assert by_name.weight_by == "tokens" and by_name.build == "phi4train data build demo"
+    assert [(source.name, source.weight, source.num_samples) for source in by_name.sources] == [
+        ("a", 2.0, 9),
+        ("b", 0.5, None),
+    ]
+
+
+def test_the_first_folder_wins(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mix.yaml").write_text(GOOD.replace("two sources", name))
+    assert load_manifest("mix", [tmp_path / "two", tmp_path / "one"]).description == "two"
+
+
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
+    text = """
+name: mix
+desciption: typo
+weight_by: bytes
+sources:
+  - {name: a, shards: [], weight: -1, licence: x}
+  - {name: a, shards: ["pipe:cat x"], weight: .nan, licence: "", num_samples: 0, wieght: 3}
+  - just text
+"""
+    with pytest.raises(ManifestError) as caught:
+        load(tmp_path, text)
+    message = str(caught.value)
+    for part in (
+        "desciption is not a key of a manifest (did you mean 'description'?)",
+        "description is a text",
+        "weight_by is samples or tokens",
+        "sources[0].shards is a list of at least one",
+        "sources[0].weight is a number, zero or more",
+        "sources[1].shards: a remote shard starts with one of",
+        "sources[1].weight is a number",
+        "sources[1].licence is a text",
+        "sources[1].num_samples is a positive integer",
+        "sources[1].wieght is not a key of a manifest (did you mean 'weight'?)",
+        "sources[2] is a mapping",
+        "source names are unique",
+    ):
+        assert part in message, part
+
+
+@pytest.mark.parametrize("text", ["[1]", "sources: {}", "name: [", "!!python/object/apply:os.system [ls]"])
+def test_what_is_no_manifest_is_a_manifest_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ManifestError, match="mix"):
+        load(tmp_path, text)
+
+
+def test_an_unknown_name_suggests_the_nearest(tmp_path: Path) -> None:
+    load(tmp_path, GOOD)
+    with pytest.raises(ManifestError, match="did you mean 'mix'"):
+        load_manifest("mixx", [tmp_path])
+    with pytest.raises(ManifestError, match="check the path"):
+        load_manifest("no/such.yaml", [tmp_path])
+
+
+def test_shards_expand_braces_and_globs_in_order(tmp_path: Path) -> None:
+    manifest = load(tmp_path, GOOD)
+    for name in ("a/s-000.tar", "a/s-001.tar", "a/s-002.tar", "b/y.tar", "b/x.tar"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    first, second = (expand_shards(source, manifest, tmp_path) for source in manifest.sources)
+    assert [ref.name for ref in first] == [f"a/s-00{i}.tar" for i in range(3)]
+    assert first[0].location == str(tmp_path / "a/s-000.tar")
+    assert [ref.name for ref in second] == [
+        "b/x.tar",
+        "b/y.tar",
+        "https://host/b-0.tar",
+        "https://host/b-1.tar",
+    ]
+
+
+def test_missing_shards_are_all_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    manifest = load(tmp_path, GOOD)
+    with pytest.raises(
+        ManifestError, match=r"a/s-000.tar, a/s-001.tar.*run `phi4train data build demo --data-root /"
+    ):
+        expand_shards(manifest.sources[0], manifest, tmp_path)
+
+
+def test_a_shard_named_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").touch()
+    manifest = load(tmp_path, GOOD.replace('"b/*.tar"', '"x.tar", "*.tar"'))
+    with pytest.raises(ManifestError, match=r"named once · twice: x.tar"):
+        expand_shards(manifest.sources[1], manifest, tmp_path)
+
+
+def test_absolute_patterns_stay_where_they_point(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").touch()
+    manifest = load(tmp_path, GOOD.replace("a/s-{000..002}.tar", f"{tmp_path}/*.tar"))
+    (ref,) = expand_shards(manifest.sources[0], manifest, Path("elsewhere"))
+    assert ref.location == str(tmp_path / "x.tar")
+
+
+def test_reading_a_manifest_imports_neither_torch_nor_numpy() -> None:
+    code = "import sys, phi4train.data.shards.manifest; print({'torch', 'numpy', 'hydra'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,82 @@
+"""A source's own limit of audio seconds holds wherever samples are measured, and for that source alone."""
+
+from pathlib import Path
+
+import pytest
+
+from phi4train.data.batches.held_out import evaluation_batches
+from phi4train.data.batches.loader import DataPlan, SkippedSample, build_loader
+from phi4train.data.inspection.check import check_manifest
+from phi4train.data.inspection.stats import manifest_stats
+from phi4train.data.media.limits import Limits
+from phi4train.data.order.planner import BatchSize
+from phi4train.data.samples.tokenizer import Tokenizer
+from phi4train.data.shards.manifest import load_manifest
+from phi4train.data.shards.mixture import Mixture, MixtureSource, index_manifest, open_mixture
+from phi4train.data.shards.writer import ShardWriter
+from phi4train.errors import ManifestError
+from tests.unit.data.small_shards import ask, clip
+
+TOO_LONG = {f"short-000000.tar/long{i}" for i in range(3)}
+
+
+def open_with(root: Path, tokenizer: Tokenizer, limit: str = "") -> Mixture:
+    """Five clips of a second and three of three seconds in each of two sources, one with a limit."""
+    for name in ("short", "any"):
+        if not (root / f"{name}-000000.tar").exists():
+            with ShardWriter(root / name) as writer:
+                for i in range(5):
+                    writer.write(f"brief{i}", ask("0.wav"), {"0.wav": clip(8_000, 8_000, seed=i)})
+                for i in range(3):
+                    writer.write(f"long{i}", ask("0.wav"), {"0.wav": clip(24_000, 8_000, seed=i)})
+    lines = "\n".join(
+        f'  - {{name: {name}, shards: ["{name}-*.tar"], weight: 1, licence: CC0{own}}}'
+        for name, own in (("short", limit), ("any", ""))
+    )
+    path = root / "mixture.yaml"
+    path.write_text(f"name: mixture\ndescription: d\nweight_by: tokens\nsources:\n{lines}\n")
+    manifest = load_manifest(str(path), [])
+    index_manifest(manifest, root, root / "cache", tokenizer)
+    return open_mixture(manifest, root, root / "cache", tokenizer)
+
+
+def test_training_stats_check_and_evaluation_leave_the_same_clips_out(
+    tmp_path: Path, tokenizer: Tokenizer, limits: Limits
+) -> None:
+    mixture = open_with(tmp_path, tokenizer, ", max_audio_seconds: 2.5")
+    plan = DataPlan(BatchSize(samples=8), limits, 64, 64, seed=0)
+    steps = list(build_loader(mixture, tokenizer, plan, tmp_path, 0, 16))
+    assert {(one.key, one.cause) for step in steps for one in step.skipped} == {
+        (key, "audio_too_long") for key in TOO_LONG
+    }
+    learned = {key for step in steps for batch in step.micro_batches for key in batch.keys}
+    assert len(learned) == 13 and not learned & TOO_LONG
+
+    skipped: list[SkippedSample] = []
+    batches = list(evaluation_batches(mixture, tokenizer, limits, tmp_path, 300, skipped))
+    assert {key for each in batches for key in each.batch.keys} == learned
+    assert {one.key for one in skipped} == TOO_LONG
+
+    checked = check_manifest(mixture.manifest, tmp_path, tmp_path / "cache", tokenizer, limits, decode=True)
+    assert [source.unusable for source in checked.sources] == [{"audio_too_long": 3}, {}]
+    stats = manifest_stats(mixture, plan, max_steps=16)
+    assert stats.modes == {"speech": 13}
+    short, whole = stats.sources
+    assert short.sample_share > whole.sample_share, "equal shares of tokens, of shorter samples on average"
+
+
+def test_a_sources_limit_never_loosens_the_recipes(limits: Limits) -> None:
+    assert MixtureSource("s", 1.0, (), 2000.0).limits(limits) == limits
+    assert MixtureSource("s", 1.0, (), None).limits(limits) is limits
+    assert MixtureSource("s", 1.0, (), 30.0).limits(limits).max_audio_seconds == 30
+
+
+def test_the_limit_is_part_of_the_datas_fingerprint(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    limits = ("", ", max_audio_seconds: 2", ", max_audio_seconds: 3")
+    assert len({open_with(tmp_path, tokenizer, limit).fingerprint for limit in limits}) == 3
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "true", "long", ".inf", "null"])
+def test_what_is_no_limit_is_refused(tmp_path: Path, tokenizer: Tokenizer, value: str) -> None:
+    with pytest.raises(ManifestError, match=r"sources\[0\].max_audio_seconds is a number above zero · found"):
+        open_with(tmp_path, tokenizer, f", max_audio_seconds: {value}")
