@@ -57,12 +57,6 @@ class Routing(Enum):
     """Each token by its own modality."""
 
 
-class Objective(Enum):
-    """What is minimised."""
-
-    next_token = "next_token"
-
-
 class Device(Enum):
     """Where the run computes."""
 
@@ -185,6 +179,8 @@ class AuxiliaryConfig:
     """First words of the names of tasks (`asr` of `asr_en`) whose answers are what their one clip says."""
     ctc_blank: str = "~"
     """A text of one token, which audio tokens are to look like where nothing new is heard."""
+    extra: dict[str, float] = field(default_factory=dict)
+    """Factors of further losses by name, each a mean per target, beside the objective; 0: off."""
 
 
 @dataclass
@@ -286,7 +282,10 @@ class Config:
     artifact folder to take them from."""
     imports: list[str] = field(default_factory=list)
     """Modules of the user's own that register modalities, from `--config-dir` or the Python path."""
-    objective: Objective = Objective.next_token
+    objective: str = "next_token"
+    """The loss that is minimised, by name; modules of `imports` may add some."""
+    objective_settings: dict[str, float] = field(default_factory=dict)
+    """Numbers of the objective that differ from its defaults."""
     seed: int = 0
     tokenizer: str = "o200k"
     """`o200k`, or a tokenizer file relative to run.data_root."""

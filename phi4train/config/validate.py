@@ -8,7 +8,7 @@ from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
 from phi4train.data.shards.manifest import load_manifest
-from phi4train.errors import ManifestError
+from phi4train.errors import ManifestError, did_you_mean
 from phi4train.model.component_names import (
     AUDIO_ENCODER,
     AUDIO_PROJECTOR_PREFIX,
@@ -18,6 +18,7 @@ from phi4train.model.component_names import (
     VISION_PROJECTOR,
 )
 from phi4train.model.shapes import AudioShape, LanguageModelShape, VisionShape
+from phi4train.objectives.registry import known_losses
 
 _MEDIA_COMPONENTS = (
     *(VISION_ENCODER, VISION_PROJECTOR),
@@ -37,6 +38,7 @@ def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str],
     return [
         *_data_problems(config),
         *_spec_augment_problems(config),
+        *_objective_problems(config),
         *_auxiliary_problems(config),
         *_budget_problems(config),
         *_optimizer_problems(config),
@@ -78,6 +80,24 @@ def _spec_augment_problems(config: Config) -> Iterator[str]:
             f"data.spec_augment.frequency_width must be below the {num_mels} mel bands; "
             f"found {settings.frequency_width}."
         )
+
+
+def _objective_problems(config: Config) -> Iterator[str]:
+    losses = known_losses()
+    for key, name in [
+        ("objective", config.objective),
+        *(("auxiliary.extra", n) for n in config.auxiliary.extra),
+    ]:
+        if name not in losses:
+            yield f"{key} must name a loss · found '{name}'{did_you_mean(name, losses)} · mend the name"
+    settings = losses[config.objective].settings if config.objective in losses else config.objective_settings
+    for name in config.objective_settings:
+        if name not in settings:
+            hint = did_you_mean(name, settings) if settings else " (it has none)"
+            yield (
+                f"objective_settings must name settings of {config.objective} · found '{name}'{hint} · "
+                "mend the name"
+            )
 
 
 def _auxiliary_problems(config: Config) -> Iterator[str]:
@@ -198,6 +218,7 @@ def _range_problems(config: Config) -> Iterator[str]:
         "seed": config.seed,
         "auxiliary.ctc_weight": config.auxiliary.ctc_weight,
         "auxiliary.reading_weight": config.auxiliary.reading_weight,
+        **{f"auxiliary.extra.{name}": value for name, value in config.auxiliary.extra.items()},
         **{f"data.spec_augment.{name}": value for name, value in vars(config.data.spec_augment).items()},
         "optimizer.weight_decay": config.optimizer.weight_decay,
         "optimizer.gradient_clip_val": config.optimizer.gradient_clip_val,

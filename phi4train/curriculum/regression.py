@@ -5,7 +5,6 @@ and set beside the ancestor's evaluation.json. What is frozen must not move: tex
 only train encoders, projectors and adapters.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,8 +27,8 @@ from phi4train.evaluation.metrics.metric_keys import LOSS, is_model_metric
 from phi4train.evaluation.report import EvaluationReport
 from phi4train.evaluation.stage import measure_trained
 from phi4train.run.paths import evaluate_command
-from phi4train.run.run_folder import RunFolder
-from phi4train.run.trained import TrainedStage, open_trained
+from phi4train.run.record import RunRecord
+from phi4train.run.trained import TrainedModel, find_artifact, open_model
 
 _DECIDING_SECTIONS = ("stage", "tokenizer", "data", "evaluation", "hardware")
 """Parts of an ancestor's configuration that decide what it is measured on."""
@@ -50,7 +49,7 @@ def measure_regression(config: Config, console: Console, artifact: Path | None =
     Raises:
         CheckpointError: there is no such artifact, or another stage made it.
     """
-    stage = open_trained(config, artifact)
+    stage = open_model(find_artifact(config, artifact), config.hardware, Path(config.run.data_root))
     found = tuple(_compared(stage, config, ancestor) for ancestor in ancestors_of(stage.artifact))
     regression = Regression(config.stage, stage.artifact.lineage.identity, found)
     console.print(*regression_parts(regression), sep="\n")
@@ -103,7 +102,7 @@ class _NotComparable(Exception):
     """An ancestor cannot be compared; says why."""
 
 
-def _compared(stage: TrainedStage, config: Config, ancestor: Artifact | MissingAncestor) -> AncestorChanges:
+def _compared(stage: TrainedModel, config: Config, ancestor: Artifact | MissingAncestor) -> AncestorChanges:
     if isinstance(ancestor, MissingAncestor):
         return AncestorChanges(ancestor.stage, None, (), (f"its artifact is missing: {ancestor.reason}",))
     name, manifest = ancestor.lineage.stage, None
@@ -118,33 +117,34 @@ def _compared(stage: TrainedStage, config: Config, ancestor: Artifact | MissingA
 
 
 def _read_baseline(ancestor: Artifact, config: Config) -> _Baseline:
-    folder = RunFolder(ancestor.path.parent)
-    recorded = folder.read_config()
-    if recorded is None:
+    record = RunRecord.of_artifact(ancestor.path)
+    folder = record.folder
+    if record.config is None:
         raise _NotComparable(f"{folder.config} is missing, which says what it was measured on.")
-    own, unread = read_config(recorded)
+    own, unread = read_config(record.config)
     problems = [problem for key, problem in unread.items() if key.split(".")[0] in _DECIDING_SECTIONS]
     if problems:
         raise _NotComparable(f"{folder.config} is of another version: {' '.join(problems)}")
     if own.evaluation.manifest is None:
         raise _NotComparable("its recipe names no held-out data.")
-    path = folder.path / "evaluation.json"
     again = f"`{evaluate_command(config, own.stage)}` writes it."
-    if not path.is_file():
-        raise _NotComparable(f"it has no {path.name}; {again}")
-    report = json.loads(path.read_text())
+    report = record.evaluation
+    if report is None:
+        raise _NotComparable(f"it has no {folder.evaluation.name}; {again}")
     if "metrics" not in report:
-        raise _NotComparable(f"its {path.name} is of an earlier version, without metrics; {again}")
+        raise _NotComparable(
+            f"its {folder.evaluation.name} is of an earlier version, without metrics; {again}"
+        )
     return _Baseline(own, report)
 
 
 def _as_measured_then(own: Config, config: Config) -> Config:
-    """The ancestor's data, limits and batch size, on the stage's model, paths and machine.
+    """The ancestor's data, limits and batch size, on the stage's paths and machine.
 
     The size of batches is the ancestor's, so that not even the order of additions differs.
     """
     hardware = replace(config.hardware, micro_batch_tokens=own.hardware.micro_batch_tokens)
-    return replace(own, model=config.model, run=config.run, hardware=hardware)
+    return replace(own, run=config.run, hardware=hardware)
 
 
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[MetricChange]:

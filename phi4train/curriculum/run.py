@@ -9,11 +9,8 @@ from rich.console import Console
 from phi4train.config.schema import Config, Resume
 from phi4train.curriculum.graph import order_stages
 from phi4train.curriculum.summary import print_regressions, summary_table
-from phi4train.run.inputs import open_inputs
-from phi4train.run.paths import run_path
-from phi4train.run.run_folder import RunFolder
-from phi4train.run.status import stage_status
-from phi4train.training.stage import train_stage
+from phi4train.run.opened import open_stage
+from phi4train.training.stage import train_opened
 
 
 def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console: Console) -> list[Path]:
@@ -37,11 +34,13 @@ def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console
 
 
 def _bring_up_to_date(config: Config, console: Console) -> Path:
-    folder = RunFolder(run_path(config, config.stage))
-    status = stage_status(config, folder, open_inputs(config).fingerprints())
+    stage = open_stage(config)
+    status = stage.status()
     if status.artifact is not None:
         identity = status.artifact.lineage.identity[:12]
-        console.print(f"[bold]{config.stage}[/] is done: {folder.artifact} ({identity})")
-        return folder.artifact
+        console.print(f"[bold]{config.stage}[/] is done: {stage.folder.artifact} ({identity})")
+        return stage.folder.artifact
     console.print(f"[bold]{config.stage}[/] runs: {'; '.join(status.reasons)}")
-    return train_stage(replace(config, resume=Resume.overwrite) if status.is_stale else config, console)
+    if status.is_stale:
+        stage = replace(stage, config=replace(config, resume=Resume.overwrite))
+    return train_opened(stage, console)

@@ -1,6 +1,5 @@
 """What a curriculum has measured, a line a stage."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.table import Table
 from phi4train.checkpoint.artifact import open_artifact
 from phi4train.curriculum.regression_report import load_regression, regression_parts
 from phi4train.evaluation.metrics import metric_keys as measured
-from phi4train.run.run_folder import RunFolder
+from phi4train.run.record import RunRecord
 from phi4train.training.watching import metric_keys as keys
 
 
@@ -44,7 +43,7 @@ def summary_table(artifacts: Sequence[Path]) -> Table:
     for name in ("steps", "minutes", *(metric.column for metric in metrics)):
         table.add_column(name, justify="right")
     for path, lineage in zip(artifacts, lineages, strict=True):
-        steps = [json.loads(line) for line in RunFolder(path.parent).metrics.read_text().splitlines()]
+        steps = RunRecord.of_artifact(path).steps
         minutes = sum(step[keys.STEP_SECONDS] for step in steps) / 60
         table.add_row(
             lineage.stage,

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from phi4train.config.schema import Config, EvaluationConfig
+from phi4train.config.schema import Config, EvaluationConfig, HardwareConfig
+from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.evaluation.metrics.bleu import mean_score
 from phi4train.evaluation.metrics.error_rate import Unit
 from phi4train.evaluation.metrics.perplexity import ALL_TASKS
@@ -22,19 +23,23 @@ class HeldOut:
     """The held-out data of a recipe, opened once and measured as often as asked.
 
     Args:
-        config: a recipe that names `evaluation.manifest`.
-        encoders: modalities that the model encodes.
-
-    Raises:
-        ManifestError: the mixture, a shard or an index is missing.
-        ConfigError: it holds media that the model cannot encode.
+        settings: how it is measured.
+        hardware: precision, and tokens of a batch.
+        data: the held-out mixture.
+        training: the mixture that baselines learn from; None: there are no baselines.
     """
 
-    def __init__(self, config: Config, encoders: Iterable[str]) -> None:
-        self._config = config
-        data = open_data(config, config.evaluation.manifest)
-        require_encoders(data, encoders)
+    def __init__(
+        self,
+        settings: EvaluationConfig,
+        hardware: HardwareConfig,
+        data: StageData,
+        training: StageData | None = None,
+    ) -> None:
+        self._settings = settings
+        self._hardware = hardware
         self._data = self._as_evaluated(data)
+        self._training = training
 
     def measure(
         self, model: Phi4Model, max_samples: int = 0, with_baselines: bool = False
@@ -42,23 +47,23 @@ class HeldOut:
         """Perplexity, and the metric of the task where samples have answers.
 
         Args:
+            model: in any mode; it is left as it was.
             max_samples: of each source; 0: all.
             with_baselines: also score unigram and bigram models of the training mixture, when
                 `evaluation.baseline_samples` asks for them.
         """
-        settings = self._config.evaluation
         ngrams = None
-        if with_baselines and settings.baseline_samples:
-            training = self._as_evaluated(open_data(self._config), settings.baseline_samples)
+        if with_baselines and self._training is not None and self._settings.baseline_samples:
+            training = self._as_evaluated(self._training, self._settings.baseline_samples)
             ngrams = fit_baselines(training)
         with self._autocast(model):
-            return evaluate(model, self._limited(max_samples), settings.max_new_tokens, ngrams)
+            return evaluate(model, self._limited(max_samples), self._settings.max_new_tokens, ngrams)
 
     def show(self, model: Phi4Model, console: Console, num_answers: int) -> None:
         """Prints `num_answers` answers, spread over the held-out sources and tasks."""
         held_out = self._limited(0)  # a shard may hold its tasks one after the other
         with self._autocast(model):
-            answers = collect_answers(model, held_out, self._config.evaluation.max_new_tokens)
+            answers = collect_answers(model, held_out, self._settings.max_new_tokens)
         tasks: dict[str, list[int]] = {}
         for position, answer in enumerate(answers):
             tasks.setdefault(answer.sample.task, []).append(position)
@@ -71,7 +76,7 @@ class HeldOut:
         return replace(self._data, max_samples=max_samples or None)
 
     def _autocast(self, model: Phi4Model) -> AbstractContextManager[None]:
-        return autocast(self._config.hardware.precision, model.head_weight.device)
+        return autocast(self._hardware.precision, model.head_weight.device)
 
     def _as_evaluated(self, data: StageData, max_samples: int | None = None) -> EvaluationData:
         return EvaluationData(
@@ -79,9 +84,32 @@ class HeldOut:
             data.tokenizer,
             data.limits,
             data.cache_dir,
-            self._config.hardware.micro_batch_tokens,
+            self._hardware.micro_batch_tokens,
             max_samples,
         )
+
+
+def open_held_out(
+    config: Config,
+    encoders: Iterable[str],
+    tokenizer: Tokenizer | None = None,
+    training: StageData | None = None,
+) -> HeldOut:
+    """The mixture that `evaluation.manifest` names.
+
+    Args:
+        config: a recipe that names one.
+        encoders: modalities that the model encodes.
+        tokenizer: the recipe's, where it is loaded already.
+        training: see HeldOut.
+
+    Raises:
+        ManifestError: the mixture, a shard or an index is missing.
+        ConfigError: it holds media that the model cannot encode.
+    """
+    data = open_data(config, config.evaluation.manifest, tokenizer)
+    require_encoders(data, encoders)
+    return HeldOut(config.evaluation, config.hardware, data, training)
 
 
 def one_line(report: EvaluationReport, settings: EvaluationConfig) -> str:

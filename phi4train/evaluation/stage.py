@@ -1,5 +1,6 @@
 """Evaluates a stage's model on its recipe's held-out mixture: while it trains, at its end, or afterwards."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -7,11 +8,12 @@ from rich.console import Console
 from phi4train.checkpoint.artifact import Artifact
 from phi4train.config.schema import Config
 from phi4train.errors import ConfigError
-from phi4train.evaluation.held_out import HeldOut
+from phi4train.evaluation.held_out import open_held_out
 from phi4train.evaluation.report import EvaluationReport, save_report
 from phi4train.evaluation.table import report_tables
-from phi4train.run.run_folder import RunFolder
-from phi4train.run.trained import TrainedStage, open_trained
+from phi4train.run.record import RunRecord
+from phi4train.run.stage_data import open_data
+from phi4train.run.trained import TrainedModel, find_artifact, open_model
 
 
 def evaluate_stage(
@@ -35,9 +37,14 @@ def evaluate_stage(
             f"evaluating needs held-out data: the recipe of `{config.stage}` names none; "
             "add evaluation.manifest=<name>."
         )
-    trained = open_trained(config, artifact)
-    opened, model = trained.artifact, trained.model
-    held_out = HeldOut(config, model.encoders)
+    opened = find_artifact(config, artifact)
+    trained = open_model(opened, config.hardware, Path(config.run.data_root))
+    model = trained.model
+    asked = as_trained(config, trained)
+    training = None
+    if config.evaluation.baseline_samples:
+        training = open_data(asked, tokenizer=trained.tokenizer)
+    held_out = open_held_out(asked, model.encoders, trained.tokenizer, training)
     console.print(f"{opened.path} ({opened.lineage.identity[:12]}) on {config.evaluation.manifest}")
     report = held_out.measure(model, with_baselines=True)
     console.print(report_tables(report))
@@ -52,16 +59,22 @@ def evaluate_stage(
 def _report_path(artifact: Artifact, manifest: str) -> Path:
     """`evaluation.json` is the run's own: on the manifest that its configuration names."""
     run = artifact.path.parent
-    trained_with = RunFolder(run).read_config() or {}
+    trained_with = RunRecord(run).config or {}
     is_own = trained_with.get("evaluation", {}).get("manifest") == manifest
     return run / ("evaluation.json" if is_own else f"evaluation-{Path(manifest).stem}.json")
 
 
-def measure_trained(trained: TrainedStage, config: Config) -> EvaluationReport:
+def as_trained(config: Config, trained: TrainedModel) -> Config:
+    """A configuration with the sizes and the tokenizer that a model was trained with."""
+    return replace(config, model=trained.recipe.model, tokenizer=trained.recipe.tokenizer)
+
+
+def measure_trained(trained: TrainedModel, config: Config) -> EvaluationReport:
     """The report of a model on all held-out data that `config` names, under its limits.
 
     Raises:
         ManifestError: the mixture, a shard or an index is missing.
         ConfigError: it holds media that the model cannot encode.
     """
-    return HeldOut(config, trained.model.encoders).measure(trained.model)
+    held_out = open_held_out(as_trained(config, trained), trained.model.encoders, trained.tokenizer)
+    return held_out.measure(trained.model)

@@ -292,6 +292,11 @@ def parameters_of(model: nn.Module, component: str) -> dict[str, nn.Parameter]:
     return _owned(model.named_parameters(), _registered(component).canonical_key)
 
 
+def names_of(model: nn.Module, component: str) -> dict[str, str]:
+    """Names in the model of the component's parameters and persistent buffers, by canonical key."""
+    return _owned(((name, name) for name in model.state_dict()), _registered(component).canonical_key)
+
+
 def state_of(model: nn.Module, component: str) -> dict[str, Tensor]:
     """The component's parameters and persistent buffers by canonical key, detached, not copied.
 
@@ -360,10 +365,9 @@ def set_activation_checkpointing(model: nn.Module, components: Collection[str]) 
         name: [
             module
             for inner, module in model.named_modules()
-            if hasattr(module, "activation_checkpointing")
-            and _registered(name).canonical_key(inner) is not None
+            if hasattr(module, "activation_checkpointing") and component.canonical_key(inner) is not None
         ]
-        for name in _REGISTRY
+        for name, component in _REGISTRY.items()
     }
     able = [name for name, modules in switches.items() if modules]
     wrong = [f"'{name}'{did_you_mean(name, able)}" for name in components if name not in able]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from phi4train.checkpoint.artifact import Artifact, name_inputs, open_artifact
 from phi4train.checkpoint.assembly import Source, open_initial
 from phi4train.config.schema import Config
-from phi4train.data.batches.loader import data_fingerprint
+from phi4train.data.batches.loader import DataPlan, data_fingerprint
 from phi4train.errors import CheckpointError
 from phi4train.run.paths import artifact_path, train_command
 from phi4train.run.stage_data import StageData, data_plan, open_data
@@ -38,12 +38,15 @@ class StageInputs:
     Args:
         parents: artifacts by stage.
         initial: where `init` takes components from, by component.
+        data: the mixture it trains on.
+        plan: the numbers that decide its batches.
         data_fingerprint: hash of all that decides which samples step k of the stage holds, but for the seed.
     """
 
     parents: Mapping[str, Artifact]
     initial: Mapping[str, Source]
     data: StageData
+    plan: DataPlan
     data_fingerprint: str
 
     @property
@@ -68,4 +71,5 @@ def open_inputs(config: Config) -> StageInputs:
     parents = open_parents(config)
     initial = open_initial(config.init, parents)
     data = open_data(config)
-    return StageInputs(parents, initial, data, data_fingerprint(data.mixture, data_plan(config, data)))
+    plan = data_plan(config, data)
+    return StageInputs(parents, initial, data, plan, data_fingerprint(data.mixture, plan))

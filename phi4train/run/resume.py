@@ -6,16 +6,20 @@ from typing import Any
 from rich.console import Console
 
 from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
-from phi4train.config.schema import Config, Resume
+from phi4train.config.schema import Resume
 from phi4train.errors import CheckpointError, ResumeError
-from phi4train.run.run_folder import RunFolder
+from phi4train.run.opened import OpenedStage
 from phi4train.run.status import StageStatus
 
 
-def _decide_start(
-    config: Config, folder: RunFolder, console: Console, status: StageStatus
-) -> TrainingState | None:
-    """The state to go on from; None: start anew. See `config.schema.Resume`."""
+def state_to_go_on_from(stage: OpenedStage, status: StageStatus, console: Console) -> TrainingState | None:
+    """The state of the newest complete checkpoint; None: start anew. See `config.schema.Resume`.
+
+    Raises:
+        ResumeError: the run may not be continued; says what differs.
+        CheckpointError: what is there cannot be read.
+    """
+    config, folder = stage.config, stage.folder
     if not folder.is_used() or config.resume is Resume.overwrite:
         return None
     if config.resume is Resume.never:
@@ -36,7 +40,13 @@ def _decide_start(
             "Put them back, choose another run.name, or start anew with resume=overwrite "
             "(the old run is set aside, not deleted)."
         )
-    checkpoints = CheckpointFolder(folder.checkpoints, config.checkpoint.keep_last_n, 0)
+    state = _newest_state(CheckpointFolder(folder.checkpoints, config.checkpoint.keep_last_n, 0), console)
+    if state is not None:
+        check_inputs(state, stage.inputs.fingerprints())
+    return state
+
+
+def _newest_state(checkpoints: CheckpointFolder, console: Console) -> TrainingState | None:
     newest, passed_over = checkpoints.newest_complete()
     for line in passed_over:
         console.print(f"[yellow]{line}[/]")

@@ -24,6 +24,8 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.skipped = path / "skipped.jsonl"
         self.evaluations = path / "evaluations.jsonl"
+        self.evaluation = path / "evaluation.json"
+        self.answers = path / "answers.jsonl"
         self.loss_plot = path / "loss.png"
         self.checkpoints = path / "checkpoints"
         self.artifact = path / "artifact"

@@ -34,15 +34,22 @@ class StageData:
     cache_dir: Path
 
 
-def open_data(config: Config, manifest_name: str | None = None) -> StageData:
+def open_data(
+    config: Config, manifest_name: str | None = None, tokenizer: Tokenizer | None = None
+) -> StageData:
     """The recipe's mixture (or another one), with its tokenizer and image geometry.
+
+    Args:
+        config: gives paths and limits.
+        manifest_name: None: the one that the recipe trains on.
+        tokenizer: the recipe's, where it is loaded already.
 
     Raises:
         ManifestError: the manifest, a shard or an index is missing or stale.
         ConfigError: the tokenizer does not fit the model.
     """
     data_root = Path(config.run.data_root)
-    tokenizer = load_tokenizer(config.tokenizer, data_root)
+    tokenizer = tokenizer or load_tokenizer(config.tokenizer, data_root)
     vocab_size = config.model.language_model.vocab_size
     if tokenizer.vocab_size > vocab_size:
         raise ConfigError(

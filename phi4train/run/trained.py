@@ -1,43 +1,71 @@
-"""A finished stage's model, opened from its artifact."""
+"""A finished stage's model, opened from its artifact, with sizes and tokenizer as it was trained."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from phi4train.checkpoint.artifact import Artifact, open_artifact
 from phi4train.checkpoint.assembly import assemble_model
-from phi4train.config.schema import Config
+from phi4train.config.convert import read_config
+from phi4train.config.schema import Config, HardwareConfig
+from phi4train.data.samples.tokenizer import Tokenizer, load_tokenizer
 from phi4train.errors import CheckpointError
 from phi4train.model.phi4 import Phi4Model
 from phi4train.run.paths import artifact_path, train_command
 from phi4train.run.torch_setup import cast_weights, prepare_torch
 
+_DECIDING_SECTIONS = ("model", "tokenizer", "data")
+"""Parts of a recipe that decide what a model is and how it is prompted."""
+
 
 @dataclass(frozen=True)
-class TrainedStage:
-    """A finished stage's model, with the weights of its artifact and its ancestors, ready to be measured."""
-
-    artifact: Artifact
-    model: Phi4Model
-
-
-def open_trained(config: Config, artifact: Path | None = None) -> TrainedStage:
-    """The model of a finished stage, on the recipe's device and in its precision.
+class TrainedModel:
+    """A model with the weights of an artifact and its ancestors, in eval mode.
 
     Args:
-        artifact: whose weights; None: those of the stage's own run.
+        artifact: whose weights.
+        recipe: science part of the configuration that it was trained with, defaults elsewhere.
+        tokenizer: of the recipe.
+    """
+
+    artifact: Artifact
+    recipe: Config
+    model: Phi4Model
+    tokenizer: Tokenizer
+
+
+def open_model(artifact: Artifact, hardware: HardwareConfig, data_root: Path) -> TrainedModel:
+    """The model of an artifact on a device and in a precision.
+
+    Args:
+        artifact: as `open_artifact` gives it.
+        hardware: device, threads and precision.
+        data_root: where a tokenizer file is looked up.
+
+    Raises:
+        CheckpointError: a tensor is damaged, or the recipe is one of another version of phi4train.
+        ConfigError: the artifact holds a component that no imported module registers.
+        ManifestError: the tokenizer is not in `data_root`.
+    """
+    recipe = _recipe_of(artifact)
+    device = prepare_torch(hardware, recipe.seed)
+    model, _ = assemble_model(
+        recipe.model, {artifact.lineage.stage: artifact}, routing=recipe.data.routing.value
+    )
+    cast_weights(model, hardware.precision)
+    model.to(device).eval()
+    return TrainedModel(artifact, recipe, model, load_tokenizer(recipe.tokenizer, data_root))
+
+
+def find_artifact(config: Config, artifact: Path | None = None) -> Artifact:
+    """The artifact of a finished stage.
+
+    Args:
+        config: the stage's recipe.
+        artifact: its folder; None: that of the stage's own run.
 
     Raises:
         CheckpointError: there is no such artifact (says which command makes it), or another stage made it.
     """
-    device = prepare_torch(config.hardware, config.seed)
-    opened = _open_own(config, artifact)
-    model, _ = assemble_model(config.model, {opened.lineage.stage: opened}, routing=config.data.routing.value)
-    cast_weights(model, config.hardware.precision)
-    model.to(device)
-    return TrainedStage(opened, model)
-
-
-def _open_own(config: Config, artifact: Path | None) -> Artifact:
     path = artifact or artifact_path(config, config.stage)
     if not path.is_dir():
         raise CheckpointError(
@@ -51,3 +79,14 @@ def _open_own(config: Config, artifact: Path | None) -> Artifact:
             f"`{opened.lineage.stage}`. Say stage={opened.lineage.stage}, or name another --artifact."
         )
     return opened
+
+
+def _recipe_of(artifact: Artifact) -> Config:
+    recipe, unread = read_config(artifact.lineage.recipe)
+    problems = [problem for key, problem in unread.items() if key.split(".")[0] in _DECIDING_SECTIONS]
+    if problems:
+        raise CheckpointError(
+            f"the recipe in {artifact.path}/lineage.json must be one of this version of phi4train · found "
+            f"{' '.join(problems)} · use the version that wrote it, or train its stage again"
+        )
+    return recipe

@@ -7,14 +7,19 @@ import torch
 
 from phi4train.checkpoint.training_state import TrainingState, capture_random_state, restore_random_state
 from phi4train.errors import CheckpointError
-from phi4train.model.components import load_state, state_of
+from phi4train.model.components import load_state
+from phi4train.model.ownership import Ownership
 from phi4train.training.module import StageModule
-from phi4train.training.optimizer import load_optimizer_tensors, optimizer_tensors
 from phi4train.training.watching.progress import Progress
 
 
 def capture_state(
-    module: StageModule, trainable: Collection[str], progress: Progress, inputs: Mapping[str, Any], step: int
+    module: StageModule,
+    owned: Ownership,
+    trainable: Collection[str],
+    progress: Progress,
+    inputs: Mapping[str, Any],
+    step: int,
 ) -> TrainingState:
     """The state after `step` steps; `inputs` are the fingerprints of data and parents it belongs to."""
     return TrainingState(
@@ -22,9 +27,9 @@ def capture_state(
         model={
             f"{component}/{key}": tensor
             for component in trainable
-            for key, tensor in state_of(module.model, component).items()
+            for key, tensor in owned.state(component).items()
         },
-        optimizer=optimizer_tensors(module.optimizer, module.named_trainable),
+        optimizer=module.gradients.state(),
         random=capture_random_state(),
         progress={
             "counters": progress.to_document(),
@@ -51,6 +56,6 @@ def restore_state(module: StageModule, trainable: Collection[str], state: Traini
         by_component[component][key] = tensor
     for component, tensors in by_component.items():
         load_state(module.model, component, tensors)
-    load_optimizer_tensors(module.optimizer, module.named_trainable, state.optimizer)
+    module.gradients.load_state(state.optimizer)
     module.num_bad_in_a_row = state.progress["bad_steps_in_a_row"]
     restore_random_state(state.random)

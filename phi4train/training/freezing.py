@@ -3,11 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from torch import Tensor, nn
-
 from phi4train.checkpoint.artifact import hash_tensors
 from phi4train.errors import FrozenParameterError
-from phi4train.model.components import installed_components, modules_of, parameters_of
+from phi4train.model.ownership import Ownership
 
 
 @dataclass(frozen=True)
@@ -20,22 +18,22 @@ class ComponentState:
     origin: str
 
 
-def freeze_all_but(model: nn.Module, trainable: Collection[str]) -> None:
+def freeze_all_but(owned: Ownership, trainable: Collection[str]) -> None:
     """Leaves exactly the named components trainable, in train mode; all others are frozen, in eval mode."""
-    model.requires_grad_(False)
-    model.eval()
+    owned.model.requires_grad_(False)
+    owned.model.eval()
     for component in trainable:
-        for parameter in parameters_of(model, component).values():
+        for parameter in owned.parameters(component).values():
             parameter.requires_grad_(True)
-        for module in modules_of(model, component):
+        for module in owned.modules(component):
             module.train()
 
 
-def freeze_report(model: nn.Module, origins: Mapping[str, str]) -> list[ComponentState]:
-    """How many parameters of each installed component train, and where their values came from."""
+def freeze_report(owned: Ownership, origins: Mapping[str, str]) -> list[ComponentState]:
+    """How many parameters of each component train, and where their values came from."""
     report = []
-    for component in installed_components(model):
-        parameters = parameters_of(model, component).values()
+    for component in owned.components:
+        parameters = owned.parameters(component).values()
         report.append(
             ComponentState(
                 component=component,
@@ -47,20 +45,9 @@ def freeze_report(model: nn.Module, origins: Mapping[str, str]) -> list[Componen
     return report
 
 
-def hash_frozen(model: nn.Module, trainable: Collection[str]) -> dict[str, str]:
-    """Sha256 of every parameter and buffer that must not move, by its name in the model.
-
-    Buffers count as frozen unless their module belongs to a trainable component.
-    """
-    moving = {id(p) for component in trainable for p in parameters_of(model, component).values()}
-    moving |= {
-        id(buffer)
-        for component in trainable
-        for module in modules_of(model, component)
-        for buffer in module.buffers()
-    }
-    tensors: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    return {name: hash_tensors({name: t}) for name, t in tensors.items() if id(t) not in moving}
+def hash_frozen(owned: Ownership, trainable: Collection[str]) -> dict[str, str]:
+    """Sha256 of every parameter and buffer that must not move, by its name in the model."""
+    return {name: hash_tensors({name: t}) for name, t in owned.tensors_of_others(trainable).items()}
 
 
 def assert_nothing_frozen_moved(before: Mapping[str, str], after: Mapping[str, str]) -> None:

@@ -1,13 +1,12 @@
 """AdamW over the trainable tensors, with state that is saved and loaded by tensor name."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from phi4train.errors import CheckpointError
-from phi4train.model.components import parameters_of
 
 STATE_KINDS = ("exp_avg", "exp_avg_sq", "step")
 
@@ -24,20 +23,18 @@ class AdamWSettings:
     """Factor on the learning rate by component; 1 where absent."""
 
 
-def trainable_tensors(model: nn.Module, trainable: Collection[str]) -> dict[str, nn.Parameter]:
-    """The stage's trainable parameters as `<component>/<key>`."""
-    return {
-        f"{component}/{key}": parameter
-        for component in trainable
-        for key, parameter in parameters_of(model, component).items()
-    }
+def build_adamw(named: Mapping[str, nn.Parameter], settings: AdamWSettings) -> torch.optim.AdamW:
+    """Fused AdamW; each group carries `lr_multiplier`, and its learning rate is set before every step.
 
-
-def build_adamw(model: nn.Module, trainable: Collection[str], settings: AdamWSettings) -> torch.optim.AdamW:
-    """Fused AdamW; each group carries `lr_multiplier`, and its learning rate is set before every step."""
+    Args:
+        named: the trainable tensors as `<component>/<key>`.
+        settings: of all groups.
+    """
+    by_component: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in named.items():
+        by_component.setdefault(name.split("/", 1)[0], []).append(parameter)
     groups = []
-    for component in trainable:
-        parameters = list(parameters_of(model, component).values())
+    for component, parameters in by_component.items():
         for weight_decay, members in (
             (settings.weight_decay, [p for p in parameters if p.squeeze().ndim >= 2]),
             (0.0, [p for p in parameters if p.squeeze().ndim < 2]),
@@ -48,6 +45,12 @@ def build_adamw(model: nn.Module, trainable: Collection[str], settings: AdamWSet
     return torch.optim.AdamW(
         groups, lr=0.0, betas=(settings.beta1, settings.beta2), eps=settings.eps, fused=True
     )
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Gives every group `lr` times its `lr_multiplier`."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_multiplier"]
 
 
 def optimizer_tensors(

@@ -33,7 +33,16 @@ INNER_FLOORS = {
     "data": ("inspection", "batches", "order", "shards", "samples", "media", "commands"),
     "demo": ("build", "families", "speech", ("images", "text"), "samples"),
     "evaluation": ("stage", "held_out", "metrics"),
-    "training": ("stage", "watching", "module"),
+    "training": (
+        "stage",
+        "stage_run",
+        "watching",
+        "module",
+        "micro_batch",
+        "losses",
+        "gradients",
+        "optimizer",
+    ),
 }
 """Likewise inside a part, for its folders; files that are not named import each other without a circle."""
 

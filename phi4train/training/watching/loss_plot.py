@@ -1,18 +1,24 @@
 """Draws the losses of a run from its metrics.jsonl."""
 
-import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from phi4train.training.watching import metric_keys as keys
 
 SMOOTHING_STEPS = 20
 
 
-def draw_losses(metrics: Path, target: Path, title: str) -> None:
-    """Writes a PNG with the loss per step, its running mean over 20 steps, and the learning rate."""
+def draw_losses(lines: Iterable[Mapping[str, Any]], target: Path, title: str) -> None:
+    """Writes a PNG with the loss per step, its running mean over 20 steps, and the learning rate.
+
+    Args:
+        lines: of metrics.jsonl.
+        target: the PNG.
+        title: above the curves.
+    """
     from matplotlib.figure import Figure  # costs a second that a run need not pay before its end
 
-    lines = (json.loads(line) for line in metrics.read_text().splitlines())
     records = [line for line in lines if line[keys.LOSS] is not None]
     steps = [record[keys.STEP] for record in records]
     losses = [record[keys.LOSS] for record in records]

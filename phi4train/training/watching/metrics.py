@@ -93,6 +93,8 @@ def step_metrics(
         metrics[keys.LOSS_PER_TASK.format(task=task)] = loss / count
     for name, loss in result.auxiliary_losses.items():
         metrics[keys.AUXILIARY_LOSS.format(name=name)] = loss
+    for name, measure in result.measures.items():
+        metrics[keys.MEASURE.format(name=name)] = measure
     for component, norm in result.component_grad_norms.items():
         metrics[keys.GRAD_NORM_PER_COMPONENT.format(component=component)] = norm
     return metrics

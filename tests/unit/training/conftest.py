@@ -6,10 +6,9 @@ from phi4train.config.schema import ScheduleKind
 from phi4train.model.components import build_model
 from phi4train.model.phi4 import Phi4Model
 from phi4train.run.schedule import Schedule
-from phi4train.training.freezing import freeze_all_but
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from tests.unit.training.tiny_training import SHAPE, detach_from_trainer
+from tests.unit.training.tiny_training import SHAPE, build_module
 
 
 @pytest.fixture
@@ -24,12 +23,8 @@ def make_module() -> Callable[..., StageModule]:
         weight_decay: float = 0.1,
     ) -> StageModule:
         model: Phi4Model = build_model(SHAPE, components, seed=0)
-        freeze_all_but(model, trainable)
         schedule = Schedule(1e-2, 20, ScheduleKind.cosine, 2, 0.1, 0.0)
-        module = StageModule(
-            model, trainable, AdamWSettings(weight_decay=weight_decay), schedule, clip, max_bad_steps, 0
-        )
-        detach_from_trainer(module)
-        return module
+        settings = AdamWSettings(weight_decay=weight_decay)
+        return build_module(model, trainable, settings, schedule, clip, max_bad_steps)
 
     return make

@@ -6,8 +6,9 @@ import torch
 
 from phi4train.batch import IGNORE_INDEX, Batch
 from phi4train.errors import NonFiniteError
-from phi4train.training.module import StageModule, loss_per_task
-from tests.unit.training.tiny_training import sample_of, step, text_batch
+from phi4train.training.losses.loss import LossSums, label_samples, loss_per_task
+from phi4train.training.module import StageModule
+from tests.unit.training.tiny_training import sample_of, step, text_batch, trainable_of
 
 MakeModule = Callable[..., StageModule]
 LENGTHS = (9, 4, 12, 7)
@@ -15,7 +16,7 @@ LENGTHS = (9, 4, 12, 7)
 
 def trained(module: StageModule, *batches: Batch) -> dict[str, torch.Tensor]:
     module.training_step(step(*batches), 0)
-    return {name: p.detach().clone() for name, p in module.named_trainable.items()}
+    return {name: p.detach().clone() for name, p in trainable_of(module).items()}
 
 
 def test_one_micro_batch_of_four_equals_four_accumulated_of_one(make_module: MakeModule) -> None:
@@ -45,7 +46,7 @@ def test_the_loss_is_a_mean_over_targets_not_over_micro_batches(make_module: Mak
 def test_losses_by_task_add_up_to_the_whole() -> None:
     batch = text_batch(LENGTHS)
     losses = torch.rand(batch.num_targets)
-    by_task = loss_per_task(batch, losses)
+    by_task = loss_per_task(batch, LossSums(losses.sum(), losses, label_samples(batch)))
     assert set(by_task) == {"text0", "text1"}
     assert sum(loss for loss, _ in by_task.values()) == pytest.approx(losses.sum().item(), rel=1e-6)
     first_sample = (batch.labels_T[: LENGTHS[0]] != IGNORE_INDEX).sum().item()
@@ -57,7 +58,7 @@ def test_clipping_bounds_the_gradient(make_module: MakeModule) -> None:
     clipped, free = make_module(clip=1e-3), make_module(clip=0)
     for module in (clipped, free):
         module.training_step(step(text_batch(LENGTHS)), 0)
-    norm = torch.stack([p.grad.norm() for p in clipped.named_trainable.values() if p.grad is not None]).norm()
+    norm = torch.stack([p.grad.norm() for p in trainable_of(clipped).values() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-4)
     assert clipped.result is not None and free.result is not None
     assert clipped.result.grad_norm == pytest.approx(free.result.grad_norm)
@@ -65,7 +66,7 @@ def test_clipping_bounds_the_gradient(make_module: MakeModule) -> None:
 
 def test_a_non_finite_step_changes_nothing_and_too_many_stop_the_run(make_module: MakeModule) -> None:
     module = make_module(max_bad_steps=2)
-    before = {name: p.detach().clone() for name, p in module.named_trainable.items()}
+    before = {name: p.detach().clone() for name, p in trainable_of(module).items()}
     with torch.no_grad():
         module.model.language_model.embed_tokens.weight[5] = float("nan")
     before["language_model/embed_tokens.weight"][5] = float("nan")
@@ -74,10 +75,10 @@ def test_a_non_finite_step_changes_nothing_and_too_many_stop_the_run(make_module
     assert module.result is not None and module.result.is_skipped
     assert all(
         torch.equal(before[n], p) or n.endswith("embed_tokens.weight")
-        for n, p in module.named_trainable.items()
+        for n, p in trainable_of(module).items()
     )
-    assert not module.optimizer.state
-    with pytest.raises(NonFiniteError, match=r"2 steps in a row.*shard/0.*Lower optimizer.lr"):
+    assert not module.gradients.optimizer.state
+    with pytest.raises(NonFiniteError, match=r"max_bad_steps=2 steps in a row.*shard/0.*lower optimizer.lr"):
         module.training_step(step(bad, number=1), 0)
 
 
@@ -96,7 +97,7 @@ def test_a_step_without_targets_is_skipped_without_error(make_module: MakeModule
 
 def test_every_group_gets_the_schedules_rate_times_its_factor(make_module: MakeModule) -> None:
     module = make_module()
-    module.optimizer.param_groups[0]["lr_multiplier"] = 0.5
+    module.gradients.optimizer.param_groups[0]["lr_multiplier"] = 0.5
     module.training_step(step(text_batch(LENGTHS)), 0)
-    assert module.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * module.schedule.lr(0))
-    assert module.optimizer.param_groups[1]["lr"] == pytest.approx(module.schedule.lr(0))
+    assert module.gradients.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * module.schedule.lr(0))
+    assert module.gradients.optimizer.param_groups[1]["lr"] == pytest.approx(module.schedule.lr(0))

@@ -11,11 +11,11 @@ from phi4train.config.schema import ScheduleKind
 from phi4train.model.components import build_model
 from phi4train.model.shapes import AudioShape
 from phi4train.run.schedule import Schedule
-from phi4train.training.auxiliary import AuxiliaryCtc, AuxiliaryLoss
-from phi4train.training.freezing import freeze_all_but
+from phi4train.training.losses.ctc import Ctc
+from phi4train.training.losses.loss import WeightedLoss
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from tests.unit.training.tiny_training import SHAPE, detach_from_trainer, step
+from tests.unit.training.tiny_training import SHAPE, build_module, step
 
 SPEECH_SHAPE = replace(
     SHAPE,
@@ -57,9 +57,14 @@ TOKENIZER = LetterTokenizer()
 END, SLOT = TOKENIZER.special_token_ids.values()
 
 
-def ctc(weight: float = 1.0, tasks: Sequence[str] = ("asr",)) -> AuxiliaryCtc:
+def ctc(tasks: Sequence[str] = ("asr",)) -> Ctc:
     """The loss with the blank `~`."""
-    return AuxiliaryCtc(weight, tasks, TOKENIZER.encode("~")[0], TOKENIZER)  # type: ignore[arg-type]
+    return Ctc(tasks, TOKENIZER.encode("~")[0], TOKENIZER)  # type: ignore[arg-type]
+
+
+def weighted_ctc(weight: float = 1.0) -> WeightedLoss:
+    """CTC beside the objective."""
+    return WeightedLoss(ctc(), weight)
 
 
 def clip(text: str, seed: int) -> torch.Tensor:
@@ -134,16 +139,13 @@ def packed(*samples: Batch) -> Batch:
 
 
 def speech_module(
-    auxiliary: AuxiliaryLoss | None, trainable: tuple[str, ...] = AUDIO, max_steps: int = 20, lr: float = 1e-2
+    auxiliary: WeightedLoss | None, trainable: tuple[str, ...] = AUDIO, max_steps: int = 20, lr: float = 1e-2
 ) -> StageModule:
     """A module on a fresh model, outside of a Trainer."""
     model = build_model(SPEECH_SHAPE, ("language_model", *AUDIO), seed=0)
-    freeze_all_but(model, trainable)
     schedule = Schedule(lr, max_steps, ScheduleKind.constant, 0, 0.1, 0.0)
     auxiliaries = [] if auxiliary is None else [auxiliary]
-    module = StageModule(model, trainable, AdamWSettings(), schedule, 1.0, 3, 0, auxiliaries)
-    detach_from_trainer(module)
-    return module
+    return build_module(model, trainable, AdamWSettings(), schedule, auxiliaries=auxiliaries)
 
 
 def train(module: StageModule, *micro_batches: Batch) -> StageModule:

@@ -1,9 +1,21 @@
+from collections.abc import Sequence
+
 import torch
 
 from phi4train.batch import IGNORE_INDEX, Batch
 from phi4train.data.batches.loader import StepBatch
+from phi4train.model.ownership import Ownership
+from phi4train.model.phi4 import Phi4Model
 from phi4train.model.shapes import LanguageModelShape, LoraShape, ModelShape, RopeShape, VisionShape
+from phi4train.run.schedule import Schedule
+from phi4train.training.freezing import freeze_all_but
+from phi4train.training.gradients.one_process import OneProcessGradients
+from phi4train.training.losses.loss import WeightedLoss
+from phi4train.training.losses.next_token import NextToken
+from phi4train.training.micro_batch import MicroBatchLoss
 from phi4train.training.module import StageModule
+from phi4train.training.optimizer import AdamWSettings
+from phi4train.training.ranks import OneRank
 
 SHAPE = ModelShape(
     language_model=LanguageModelShape(
@@ -59,7 +71,28 @@ def step(*micro_batches: Batch, number: int = 0) -> StepBatch:
     return StepBatch(number, list(micro_batches), [], num_drawn=sum(len(b.keys) for b in micro_batches))
 
 
-def detach_from_trainer(module: StageModule) -> None:
-    """Lets a module step without a Trainer around it."""
-    module.optimizers = lambda: module.optimizer  # type: ignore[method-assign,assignment,return-value]
-    module.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign,assignment,misc]
+def build_module(
+    model: Phi4Model,
+    trainable: Sequence[str],
+    settings: AdamWSettings,
+    schedule: Schedule,
+    clip: float = 1.0,
+    max_bad_steps: int = 3,
+    auxiliaries: Sequence[WeightedLoss] = (),
+) -> StageModule:
+    """A module that trains some components for the next token."""
+    owned = Ownership(model)
+    freeze_all_but(owned, trainable)
+    gradients = OneProcessGradients(owned.named_parameters(trainable), settings)
+    losses = [WeightedLoss(NextToken(), 1.0), *auxiliaries]
+    return StageModule(
+        MicroBatchLoss(model, losses), gradients, OneRank(), schedule, clip, max_bad_steps, start_step=0
+    )
+
+
+def trainable_of(module: StageModule) -> dict[str, torch.nn.Parameter]:
+    """What the module trains, as `<component>/<key>`."""
+    optimised = {id(p) for group in module.gradients.optimizer.param_groups for p in group["params"]}
+    owned = Ownership(module.model)
+    every = owned.named_parameters(owned.components)
+    return {name: parameter for name, parameter in every.items() if id(parameter) in optimised}

@@ -13,6 +13,7 @@ import torch
 from phi4train.batch import IGNORE_INDEX
 from phi4train.data.batches.loader import SkippedSample, StepBatch
 from phi4train.errors import BadDataError
+from phi4train.run.record import RunRecord
 from phi4train.run.run_folder import RunFolder
 from phi4train.training.module import StageModule
 from phi4train.training.watching import metric_keys as keys
@@ -111,7 +112,7 @@ def test_a_step_without_targets_writes_null_and_is_left_out_of_the_plot(
         json.loads(line, parse_constant=pytest.fail) for line in folder.metrics.read_text().splitlines()
     )
     assert first[keys.LOSS] is None and first[keys.GRAD_NORM] == 0 and second[keys.LOSS] > 0
-    draw_losses(folder.metrics, folder.loss_plot, "title")
+    draw_losses(RunRecord(folder.path).steps, folder.loss_plot, "title")
     assert folder.loss_plot.is_file()
 
 

@@ -9,16 +9,26 @@ from torch.nn import functional as F
 
 from phi4train.batch import AudioInputs, Batch
 from phi4train.checkpoint.training_state import CheckpointFolder, load_training_state
-from phi4train.config.schema import AuxiliaryConfig
 from phi4train.errors import ConfigError
-from phi4train.training.auxiliary import build_auxiliaries
+from phi4train.model.ownership import Ownership
 from phi4train.training.checkpointing import capture_state, restore_state
+from phi4train.training.losses.ctc import build_ctc
+from phi4train.training.losses.loss import WeightedLoss
 from phi4train.training.module import StageModule
 from phi4train.training.watching import metric_keys as keys
 from phi4train.training.watching.metrics import step_metrics
 from phi4train.training.watching.progress import Progress
-from tests.unit.training.tiny_speech import AUDIO, TOKENIZER, ctc, packed, sample, speech_module, train
-from tests.unit.training.tiny_training import step
+from tests.unit.training.tiny_speech import (
+    AUDIO,
+    TOKENIZER,
+    ctc,
+    packed,
+    sample,
+    speech_module,
+    train,
+    weighted_ctc,
+)
+from tests.unit.training.tiny_training import step, trainable_of
 
 SAMPLES = [
     sample("abc"),
@@ -39,15 +49,15 @@ def ids(text: str) -> list[int]:
 
 
 def weights_after(module: StageModule) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in module.named_trainable.items()}
+    return {name: p.detach().clone() for name, p in trainable_of(module).items()}
 
 
 def assert_equal_steps(one: StageModule, other: StageModule) -> None:
     assert one.result is not None and other.result is not None and one.result.auxiliary_losses
     assert other.result.loss == pytest.approx(one.result.loss, abs=1e-5)
     assert other.result.auxiliary_losses["ctc"] == pytest.approx(one.result.auxiliary_losses["ctc"], abs=1e-5)
-    for name, parameter in one.named_trainable.items():
-        grad, other_grad = parameter.grad, other.named_trainable[name].grad
+    for name, parameter in trainable_of(one).items():
+        grad, other_grad = parameter.grad, trainable_of(other)[name].grad
         assert grad is not None and other_grad is not None
         torch.testing.assert_close(other_grad, grad, atol=1e-5, rtol=1e-4)
 
@@ -81,7 +91,7 @@ def test_a_sample_with_two_clips_has_no_loss(others: tuple[Batch, ...]) -> None:
 def test_a_clip_too_short_for_its_target_is_left_out() -> None:
     fits, too_short = sample("a", answer="aa"), sample("a", answer="aab")
     assert [len(ctc().select(batch).targets) for batch in (fits, too_short)] == [1, 0]
-    alone, beside = speech_module(ctc()), speech_module(ctc())
+    alone, beside = speech_module(weighted_ctc()), speech_module(weighted_ctc())
     train(alone, sample("abc"))
     train(beside, packed(sample("abc"), too_short))
     assert alone.result is not None and beside.result is not None
@@ -94,7 +104,7 @@ def test_a_clip_too_short_for_its_target_is_left_out() -> None:
 
 
 def test_the_loss_is_that_of_normalised_projected_tokens_against_the_embeddings() -> None:
-    module, batch = speech_module(ctc()), sample("adda")
+    module, batch = speech_module(weighted_ctc()), sample("adda")
     model = module.model
     tokens_ND = model.encoders["audio"](batch.media["audio"])
     normed_ND = tokens_ND / (tokens_ND.square().mean(1, keepdim=True) + 1e-5).sqrt()
@@ -107,7 +117,7 @@ def test_the_loss_is_that_of_normalised_projected_tokens_against_the_embeddings(
 
 
 def test_one_micro_batch_equals_as_many_as_samples() -> None:
-    together, apart = speech_module(ctc()), speech_module(ctc())
+    together, apart = speech_module(weighted_ctc()), speech_module(weighted_ctc())
     train(together, packed(*SAMPLES))
     train(apart, *SAMPLES)
     assert_equal_steps(together, apart)
@@ -116,12 +126,12 @@ def test_one_micro_batch_equals_as_many_as_samples() -> None:
 def test_the_weight_scales_the_gradient_and_not_the_reported_losses() -> None:
     gradients, losses = [], []
     for weight in (0.5, 1.0, 1.5):
-        module = train(speech_module(ctc(weight)), packed(*SAMPLES))
+        module = train(speech_module(weighted_ctc(weight)), packed(*SAMPLES))
         assert module.result is not None
         losses.append((module.result.loss, module.result.auxiliary_losses["ctc"]))
         total = module.result.grad_norm
         scale = min(1.0, module.gradient_clip_val / total)  # what clipping left
-        grad = module.named_trainable["audio_projector.speech/down_proj.weight"].grad
+        grad = trainable_of(module)["audio_projector.speech/down_proj.weight"].grad
         assert grad is not None
         gradients.append(grad / scale)
     assert losses[0] == losses[1] == losses[2]
@@ -131,18 +141,22 @@ def test_the_weight_scales_the_gradient_and_not_the_reported_losses() -> None:
 
 def test_off_or_without_clips_the_step_is_the_same_to_the_last_bit() -> None:
     batch = packed(*SAMPLES)
-    off, without_clips, on = speech_module(None), speech_module(ctc(tasks=["sqa"])), speech_module(ctc())
+    off, without_clips, on = (
+        speech_module(None),
+        speech_module(WeightedLoss(ctc(tasks=["sqa"]), 1.0)),
+        speech_module(weighted_ctc()),
+    )
     for module in (off, without_clips, on):
         train(module, batch)
         train(module, batch)
     assert off.result == without_clips.result and off.result is not None and not off.result.auxiliary_losses
     for name, weight in weights_after(off).items():
-        assert torch.equal(weight, without_clips.named_trainable[name]), name
-    assert not all(torch.equal(w, on.named_trainable[name]) for name, w in weights_after(off).items())
+        assert torch.equal(weight, trainable_of(without_clips)[name]), name
+    assert not all(torch.equal(w, trainable_of(on)[name]) for name, w in weights_after(off).items())
 
 
 def test_the_audio_encoder_runs_once_a_step() -> None:
-    module, runs = speech_module(ctc()), []
+    module, runs = speech_module(weighted_ctc()), []
     module.model.encoders["audio"].register_forward_hook(lambda *_: runs.append(1))
     train(module, packed(*SAMPLES))
     assert len(runs) == 1
@@ -151,36 +165,38 @@ def test_the_audio_encoder_runs_once_a_step() -> None:
 def test_a_language_model_that_trains_gets_no_gradient_from_it() -> None:
     trainable = ("language_model", *AUDIO)
     batch = sample("abc")
-    on, off = speech_module(ctc(weight=1e3), trainable), speech_module(None, trainable)
+    on, off = speech_module(weighted_ctc(1e3), trainable), speech_module(None, trainable)
     for module in (on, off):
         module.gradient_clip_val = 0
         train(module, batch)
-    for name, parameter in off.named_trainable.items():
-        other = on.named_trainable[name].grad
+    for name, parameter in trainable_of(off).items():
+        other = trainable_of(on)[name].grad
         assert parameter.grad is not None and other is not None
         assert torch.equal(parameter.grad, other) == name.startswith("language_model/"), name
 
 
 def test_a_restored_module_goes_on_to_the_last_bit(tmp_path: Path) -> None:
     batches = [packed(*(sample("abcdefgh"[n : n + 4], seed=n + i) for i in range(3))) for n in range(4)]
-    straight, first, second = (speech_module(ctc()) for _ in range(3))
+    straight, first, second = (speech_module(weighted_ctc()) for _ in range(3))
     for batch in batches:
         train(straight, batch)
     for batch in batches[:2]:
         train(first, batch)
     folder = CheckpointFolder(tmp_path, keep_last_n=1, keep_every_n=0)
-    state = load_training_state(folder.save(capture_state(first, AUDIO, Progress(), {}, step=2)))
+    state = load_training_state(
+        folder.save(capture_state(first, Ownership(first.model), AUDIO, Progress(), {}, step=2))
+    )
     restore_state(second, AUDIO, state)
     second.next_step = 2
     for batch in batches[2:]:
         train(second, batch)
     assert straight.result == second.result
     for name, weight in weights_after(straight).items():
-        assert torch.equal(weight, second.named_trainable[name]), name
+        assert torch.equal(weight, trainable_of(second)[name]), name
 
 
 def test_it_is_a_metric_of_its_own_where_it_is_on() -> None:
-    for auxiliary in (ctc(), None):
+    for auxiliary in (weighted_ctc(), None):
         module, batch = speech_module(auxiliary), step(sample("abc"))
         module.training_step(batch, 0)
         assert module.result is not None
@@ -190,26 +206,18 @@ def test_it_is_a_metric_of_its_own_where_it_is_on() -> None:
 
 
 def test_a_loss_that_is_not_finite_is_a_bad_step() -> None:
-    module, batch = speech_module(ctc()), sample("abc")
+    module, batch = speech_module(weighted_ctc()), sample("abc")
     audio = batch.media["audio"]
     assert isinstance(audio, AudioInputs)
     broken = replace(audio, features_FM=torch.full_like(audio.features_FM, torch.nan))
     before = weights_after(module)
     train(module, replace(batch, media={"audio": broken}))
     assert module.result is not None and module.result.is_skipped
-    assert all(torch.equal(weight, module.named_trainable[name]) for name, weight in before.items())
+    assert all(torch.equal(weight, trainable_of(module)[name]) for name, weight in before.items())
 
 
 @pytest.mark.parametrize(("blank", "num_tokens"), [("ab", 2), ("", 0)])
 def test_a_blank_of_more_or_less_than_a_token_is_refused(blank: str, num_tokens: int) -> None:
-    config = AuxiliaryConfig(ctc_weight=0.3, ctc_blank=blank)
-    with pytest.raises(
-        ConfigError, match=rf"ctc_blank must be exactly one token.*'{blank}', which is {num_tokens}"
-    ):
-        build_auxiliaries(config, TOKENIZER)  # type: ignore[arg-type]
-
-
-def test_only_losses_with_a_weight_are_built() -> None:
-    assert build_auxiliaries(AuxiliaryConfig(ctc_blank="not looked at"), TOKENIZER) == []  # type: ignore[arg-type]
-    built = build_auxiliaries(AuxiliaryConfig(ctc_weight=0.3, reading_weight=0.7), TOKENIZER)  # type: ignore[arg-type]
-    assert [(loss.name, loss.weight) for loss in built] == [("ctc", 0.3), ("reading", 0.7)]
+    match = rf"ctc_blank must be exactly one token.*'{blank}', which is {num_tokens}"
+    with pytest.raises(ConfigError, match=match):
+        build_ctc(["asr"], blank, TOKENIZER)  # type: ignore[arg-type]

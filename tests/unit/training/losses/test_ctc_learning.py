@@ -6,7 +6,7 @@ import torch
 
 from phi4train.batch import Batch
 from phi4train.training.module import StageModule
-from tests.unit.training.tiny_speech import TOKENIZER, ctc, sample, speech_module, train
+from tests.unit.training.tiny_speech import TOKENIZER, sample, speech_module, train, weighted_ctc
 
 LETTERS = "abcdefgh"
 
@@ -20,6 +20,6 @@ def spelled(module: StageModule, spoken: Batch) -> str:
 
 
 def test_the_tokens_come_to_spell_the_transcript() -> None:
-    module, spoken = speech_module(ctc(weight=10), max_steps=80, lr=1e-2), sample("fge")
+    module, spoken = speech_module(weighted_ctc(10), max_steps=80, lr=1e-2), sample("fge")
     texts = [spelled(train(module, spoken), spoken) for _ in range(80)]
     assert "fge" not in texts[:5] and "fge" in texts

@@ -7,8 +7,10 @@ import torch
 from torch.nn import functional as F
 
 from phi4train.batch import IGNORE_INDEX, Batch
-from phi4train.training.auxiliary import AuxiliaryReading
+from phi4train.training.losses.loss import WeightedLoss
+from phi4train.training.losses.reading import Reading
 from tests.unit.training.tiny_speech import AUDIO, TOKENIZER, packed, sample, speech_module, train
+from tests.unit.training.tiny_training import trainable_of
 
 READING = "~a~~b~"
 
@@ -21,7 +23,7 @@ def read(batch: Batch, reading: str) -> Batch:
 
 
 def test_the_loss_is_the_cross_entropy_of_normalised_tokens_against_the_embeddings() -> None:
-    module, batch = speech_module(AuxiliaryReading(1.0)), read(sample("ab"), READING)
+    module, batch = speech_module(WeightedLoss(Reading(), 1.0)), read(sample("ab"), READING)
     tokens_ND = module.model.encoders["audio"](batch.media["audio"])
     normed_ND = tokens_ND / (tokens_ND.square().mean(1, keepdim=True) + 1e-5).sqrt()
     logits_NV = normed_ND @ module.model.head_weight.T
@@ -33,12 +35,12 @@ def test_the_loss_is_the_cross_entropy_of_normalised_tokens_against_the_embeddin
 
 def test_it_is_a_mean_over_all_slots_of_the_step() -> None:
     batches = [read(sample("ab"), READING), read(sample("h", seed=1), "~h~"), sample("d", seed=2)]
-    module = speech_module(AuxiliaryReading(1.0))
+    module = speech_module(WeightedLoss(Reading(), 1.0))
     train(module, *batches)
     assert module.result is not None
     alone = []
     for batch in batches[:2]:
-        other = speech_module(AuxiliaryReading(1.0))
+        other = speech_module(WeightedLoss(Reading(), 1.0))
         train(other, batch)
         assert other.result is not None
         alone.append(other.result.auxiliary_losses["reading"])
@@ -56,23 +58,23 @@ def test_one_micro_batch_equals_as_many_as_samples() -> None:
     readings = [
         IGNORE_INDEX * torch.ones_like(b.labels_T) if b.readings_T is None else b.readings_T for b in batches
     ]
-    together, apart = speech_module(AuxiliaryReading(1.0)), speech_module(AuxiliaryReading(1.0))
+    together, apart = speech_module(WeightedLoss(Reading(), 1.0)), speech_module(WeightedLoss(Reading(), 1.0))
     train(together, replace(packed(*batches), readings_T=torch.cat(readings)))
     train(apart, *batches)
     assert together.result is not None and apart.result is not None
     assert apart.result.auxiliary_losses == pytest.approx(together.result.auxiliary_losses, abs=1e-5)
-    for name, parameter in together.named_trainable.items():
-        torch.testing.assert_close(parameter.grad, apart.named_trainable[name].grad, atol=1e-5, rtol=1e-3)
+    for name, parameter in trainable_of(together).items():
+        torch.testing.assert_close(parameter.grad, trainable_of(apart)[name].grad, atol=1e-5, rtol=1e-3)
 
 
 def test_only_what_makes_media_tokens_gets_a_gradient_from_it() -> None:
     trainable = ("language_model", *AUDIO)
-    on, off = speech_module(AuxiliaryReading(1e3), trainable), speech_module(None, trainable)
+    on, off = speech_module(WeightedLoss(Reading(), 1e3), trainable), speech_module(None, trainable)
     for module in (on, off):
         module.gradient_clip_val = 0
         train(module, read(sample("ab"), READING))
-    for name, parameter in off.named_trainable.items():
-        other = on.named_trainable[name].grad
+    for name, parameter in trainable_of(off).items():
+        other = trainable_of(on)[name].grad
         assert parameter.grad is not None and other is not None
         assert torch.equal(parameter.grad, other) == name.startswith("language_model/"), name
 
@@ -80,21 +82,24 @@ def test_only_what_makes_media_tokens_gets_a_gradient_from_it() -> None:
 def test_without_readings_or_weight_the_step_is_the_same_to_the_last_bit() -> None:
     off, unread, on = (
         speech_module(None),
-        speech_module(AuxiliaryReading(1.0)),
-        speech_module(AuxiliaryReading(1.0)),
+        speech_module(WeightedLoss(Reading(), 1.0)),
+        speech_module(WeightedLoss(Reading(), 1.0)),
     )
     batch = sample("ab")
     train(off, read(batch, READING))
     train(unread, batch)
     train(on, read(batch, READING))
     name = "audio_projector.speech/down_proj.weight"
-    assert torch.equal(off.named_trainable[name], unread.named_trainable[name])
-    assert not torch.equal(off.named_trainable[name], on.named_trainable[name])
+    assert torch.equal(trainable_of(off)[name], trainable_of(unread)[name])
+    assert not torch.equal(trainable_of(off)[name], trainable_of(on)[name])
     assert unread.result is not None and unread.result.auxiliary_losses == {}
 
 
 def test_tokens_come_to_look_like_what_they_read() -> None:
-    module, batch = speech_module(AuxiliaryReading(10.0), max_steps=60, lr=1e-2), read(sample("ab"), READING)
+    module, batch = (
+        speech_module(WeightedLoss(Reading(), 10.0), max_steps=60, lr=1e-2),
+        read(sample("ab"), READING),
+    )
     losses = []
     for _ in range(60):
         train(module, batch)

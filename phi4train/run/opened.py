@@ -1,0 +1,39 @@
+"""A stage opened: its folder and all that it is trained from, found once and shared by whoever asks."""
+
+from dataclasses import dataclass
+
+from phi4train.config.schema import Config
+from phi4train.run.inputs import StageInputs, open_inputs
+from phi4train.run.paths import run_path
+from phi4train.run.run_folder import RunFolder
+from phi4train.run.status import StageStatus, stage_status
+
+
+@dataclass(frozen=True)
+class OpenedStage:
+    """One stage run, before anything trains.
+
+    Args:
+        config: of the run.
+        folder: where it leaves what it makes.
+        inputs: parents, initial components and data.
+    """
+
+    config: Config
+    folder: RunFolder
+    inputs: StageInputs
+
+    def status(self) -> StageStatus:
+        """What the folder holds of the stage now."""
+        return stage_status(self.config, self.folder, self.inputs.fingerprints())
+
+
+def open_stage(config: Config) -> OpenedStage:
+    """Opens what a stage starts from; nothing of an earlier run is touched.
+
+    Raises:
+        CheckpointError: an artifact is missing or damaged.
+        ManifestError: the manifest, a shard or an index is missing or stale.
+        ConfigError: the tokenizer does not fit the model, or an artifact lacks what `init` takes from it.
+    """
+    return OpenedStage(config, RunFolder(run_path(config, config.stage)), open_inputs(config))

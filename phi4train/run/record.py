@@ -1,0 +1,94 @@
+"""What a run has left in its folder, read in one place."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from phi4train.checkpoint.artifact import Lineage, open_artifact
+from phi4train.errors import CheckpointError
+from phi4train.run.run_folder import RunFolder
+
+
+class RunRecord:
+    """A run as its files tell it; each is read when it is first asked for.
+
+    Args:
+        path: the run folder, `runs/<stage>/<run name>/`; nothing is written to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.folder = RunFolder(path)
+
+    @classmethod
+    def of_artifact(cls, artifact: Path) -> "RunRecord":
+        """The run that left an artifact folder."""
+        return cls(artifact.parent)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any] | None:
+        """The whole resolved configuration, as plain values; None: there is no config.yaml.
+
+        Raises:
+            CheckpointError: the file is no YAML mapping.
+        """
+        return self.folder.read_config()
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Where the artifact comes from.
+
+        Raises:
+            CheckpointError: the run has no artifact, or a damaged one.
+        """
+        return open_artifact(self.folder.artifact, needed_by="what reads the run").lineage
+
+    @cached_property
+    def steps(self) -> list[dict[str, Any]]:
+        """The metrics of every step; empty without metrics.jsonl."""
+        return _json_lines(self.folder.metrics)
+
+    @cached_property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The held-out metrics taken while it trained."""
+        return _json_lines(self.folder.evaluations)
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any] | None:
+        """The held-out results at the end, as `evaluation.json` holds them; None: there are none.
+
+        Raises:
+            CheckpointError: the file is no JSON object.
+        """
+        path = self.folder.evaluation
+        if not path.is_file():
+            return None
+        try:
+            document = json.loads(path.read_text())
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise CheckpointError(
+                f"{path} must be the JSON object that an evaluation wrote · found another text · "
+                "put it back, or evaluate the stage again"
+            )
+        return document
+
+    @cached_property
+    def answers(self) -> list[dict[str, Any]]:
+        """The model's answers to the held-out prompts at the end."""
+        return _json_lines(self.folder.answers)
+
+    @cached_property
+    def skipped(self) -> list[dict[str, Any]]:
+        """The samples that could not be used."""
+        return _json_lines(self.folder.skipped)
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSONL file; a last line that a kill cut short is left out."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]

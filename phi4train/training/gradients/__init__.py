@@ -1,0 +1,7 @@
+"""Gradients: how a strategy makes, reduces and applies them; one file a strategy.
+
+::
+
+    gradients.py     the seam: backward, finish (reduce once, norms), step or skip, state in and out
+    one_process.py   plain AdamW
+"""

@@ -1,0 +1,148 @@
+"""What a stage does once it is composed: fits, saves, evaluates, proves and publishes."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+import lightning as L
+from rich.console import Console
+
+from phi4train.checkpoint.artifact import Artifact, save_artifact
+from phi4train.checkpoint.training_state import CheckpointFolder
+from phi4train.config.convert import config_to_dict
+from phi4train.config.schema import MACHINE_KEYS
+from phi4train.data.batches.loader import build_loader
+from phi4train.errors import StageInterrupted
+from phi4train.evaluation.held_out import HeldOut, one_line
+from phi4train.evaluation.report import save_report
+from phi4train.evaluation.table import report_tables
+from phi4train.model.ownership import Ownership
+from phi4train.run.opened import OpenedStage
+from phi4train.run.provenance import code_provenance
+from phi4train.run.run_folder import append_line
+from phi4train.training.checkpointing import capture_state
+from phi4train.training.fitting import fit
+from phi4train.training.freezing import assert_nothing_frozen_moved, hash_frozen
+from phi4train.training.module import StageModule
+from phi4train.training.watching.evaluating import PeriodicEvaluation
+from phi4train.training.watching.loader_clock import LoaderClock
+from phi4train.training.watching.metrics import MetricSink, MetricsWriter
+from phi4train.training.watching.progress import Progress
+from phi4train.training.watching.progress_bar import ProgressBar
+from phi4train.training.watching.sample_guard import SampleGuard
+from phi4train.training.watching.saving import PeriodicSave
+from phi4train.training.watching.wandb_sink import wandb_sink
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """The parts of a run that fitting, saving and evaluating share."""
+
+    stage: OpenedStage
+    console: Console
+    owned: Ownership
+    held_out: HeldOut | None
+    module: StageModule
+    progress: Progress
+    frozen_before: Mapping[str, str]
+
+    def publish(self, results: Mapping[str, float]) -> Artifact:
+        """Writes the artifact: the components that the stage trained or introduced."""
+        config, inputs = self.stage.config, self.stage.inputs
+        return save_artifact(
+            self.stage.folder.artifact,
+            {name: self.owned.state(name) for name in {*config.trainable, *config.init}},
+            stage=config.stage,
+            parents=inputs.parents,
+            recipe={k: v for k, v in config_to_dict(config).items() if k not in MACHINE_KEYS},
+            data_fingerprint=inputs.data_fingerprint,
+            code=code_provenance(),
+            results=results,
+            initialised_from=inputs.initialised_from,
+        )
+
+    def fit(self) -> None:
+        """Trains from the module's next step to the last one, and saves the state after it.
+
+        Raises:
+            StageInterrupted: a signal asked for a stop; the state is saved.
+        """
+        config, inputs, max_steps = self.stage.config, self.stage.inputs, self.module.schedule.max_steps
+        loader = build_loader(
+            inputs.data.mixture,
+            inputs.data.tokenizer,
+            inputs.plan,
+            inputs.data.cache_dir,
+            start_step=self.module.next_step,
+            max_steps=max_steps,
+            num_workers=config.hardware.num_workers,
+        )
+        clock = LoaderClock(loader)
+        saver = PeriodicSave(self.save, config.checkpoint.every_n_steps)
+        with ExitStack() as open_sinks:
+            observers = self._observers(clock, [open_sinks.enter_context(sink) for sink in self._sinks()])
+            fit(self.module, clock, config.hardware, [*observers, saver], self.stage.folder.path)
+        if self.module.next_step not in self._checkpoints().steps():
+            self.save(self.module.next_step)
+        if saver.stop_signal is not None:
+            raise StageInterrupted(
+                f"{saver.stop_signal.name} came: the state after step {self.module.next_step} of {max_steps} "
+                f"is saved in {self.stage.folder.checkpoints}. Start the same command again to go on."
+            )
+        assert self.module.next_step == max_steps
+
+    def save(self, step: int) -> None:
+        """Publishes the state after `step` steps, but none that learned beside a frozen tensor that moved."""
+        self.prove_nothing_frozen_moved()
+        trainable, inputs = self.stage.config.trainable, self.stage.inputs.fingerprints()
+        state = capture_state(self.module, self.owned, trainable, self.progress, inputs, step)
+        self._checkpoints().save(state)
+
+    def prove_nothing_frozen_moved(self) -> None:
+        """Compares every frozen tensor with what it was when the stage started.
+
+        Raises:
+            FrozenParameterError: one moved.
+        """
+        frozen_now = hash_frozen(self.owned, self.stage.config.trainable)
+        assert_nothing_frozen_moved(self.frozen_before, frozen_now)
+
+    def evaluate(self, step: int) -> None:
+        """Measures on a part of the held-out data, prints a line and logs it."""
+        if self.held_out is not None:
+            settings = self.stage.config.evaluation
+            report = self.held_out.measure(self.module.model, settings.max_samples)
+            self.console.print(one_line(report, settings))
+            append_line(self.stage.folder.evaluations, {"step": step - 1, **report.metrics()})
+
+    def evaluate_at_end(self) -> dict[str, float]:
+        """Measures on all held-out data, with baselines, and prints the tables; empty when there are none."""
+        if self.held_out is None:
+            return {}
+        report = self.held_out.measure(self.module.model, with_baselines=True)
+        self.console.print(report_tables(report))
+        save_report(report, self.stage.folder.evaluation)
+        return report.metrics()
+
+    def _checkpoints(self) -> CheckpointFolder:
+        settings = self.stage.config.checkpoint
+        return CheckpointFolder(self.stage.folder.checkpoints, settings.keep_last_n, settings.keep_every_n)
+
+    def _sinks(self) -> list[AbstractContextManager[MetricSink]]:
+        config = self.stage.config
+        project = config.logger.wandb_project
+        if project is None:
+            return []
+        name = f"{config.stage}/{config.run.name}"
+        return [wandb_sink(project, name, self.stage.folder.logger_id(), config_to_dict(config))]
+
+    def _observers(self, clock: LoaderClock, sinks: Sequence[MetricSink]) -> list[L.Callback]:
+        config, folder = self.stage.config, self.stage.folder
+        limits, logger = config.data, config.logger
+        max_steps, start = self.module.schedule.max_steps, self.module.next_step
+        return [
+            SampleGuard(folder, self.progress, limits.max_bad_fraction, limits.max_bad_in_a_row),
+            MetricsWriter(folder, self.progress, clock, logger.every_n_steps, sinks),
+            ProgressBar(self.console, start, max_steps, logger.every_n_steps),
+            PeriodicEvaluation(self.evaluate, config.evaluation.every_n_steps, max_steps),
+        ]
