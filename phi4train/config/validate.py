@@ -7,6 +7,7 @@ from pathlib import Path
 from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
+from phi4train.config.validate_ranges import range_problems
 from phi4train.data.shards.manifest import load_manifest
 from phi4train.errors import ManifestError
 from phi4train.model.component_names import (
@@ -42,7 +43,7 @@ def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str],
         *_optimizer_problems(config),
         *_schedule_problems(config),
         *_hardware_problems(config),
-        *_range_problems(config),
+        *range_problems(config),
         *_language_model_problems(config.model.language_model),
         *_vision_problems(config.model.vision),
         *_audio_problems(config.model.audio),
@@ -169,94 +170,13 @@ def _hardware_problems(config: Config) -> Iterator[str]:
         )
 
 
-def _range_problems(config: Config) -> Iterator[str]:
-    """Values with a least and a largest one."""
-    law = config.optimizer.lr_law
-    positive: dict[str, float | None] = {
-        "budget.max_steps": config.budget.max_steps,
-        "budget.tokens": config.budget.tokens,
-        "budget.global_batch_tokens": config.budget.global_batch_tokens,
-        "budget.global_batch_samples": config.budget.global_batch_samples,
-        "optimizer.lr": config.optimizer.lr,
-        "optimizer.lr_law.B": law.B if law else None,
-        "optimizer.lr_law.unit_tokens": law.unit_tokens if law else None,
-        "optimizer.eps": config.optimizer.eps,
-        "data.context_tokens": config.data.context_tokens,
-        "data.max_crops": config.data.max_crops,
-        "data.max_image_pixels": config.data.max_image_pixels,
-        "data.video_fps": config.data.video_fps,
-        "data.max_frames": config.data.max_frames,
-        "data.max_audio_seconds": config.data.max_audio_seconds,
-        "data.max_bad_in_a_row": config.data.max_bad_in_a_row,
-        "evaluation.max_new_tokens": config.evaluation.max_new_tokens,
-        "hardware.micro_batch_tokens": config.hardware.micro_batch_tokens,
-        "checkpoint.keep_last_n": config.checkpoint.keep_last_n,
-        "logger.every_n_steps": config.logger.every_n_steps,
-        "safety.max_bad_steps": config.safety.max_bad_steps,
-    }
-    not_negative: dict[str, float] = {
-        "seed": config.seed,
-        "auxiliary.ctc_weight": config.auxiliary.ctc_weight,
-        "auxiliary.reading_weight": config.auxiliary.reading_weight,
-        **{f"data.spec_augment.{name}": value for name, value in vars(config.data.spec_augment).items()},
-        "optimizer.weight_decay": config.optimizer.weight_decay,
-        "optimizer.gradient_clip_val": config.optimizer.gradient_clip_val,
-        "schedule.warmup_steps": config.schedule.warmup_steps,
-        "evaluation.every_n_steps": config.evaluation.every_n_steps,
-        "evaluation.max_samples": config.evaluation.max_samples,
-        "evaluation.baseline_samples": config.evaluation.baseline_samples,
-        "hardware.num_workers": config.hardware.num_workers,
-        "hardware.num_threads": config.hardware.num_threads,
-        "checkpoint.every_n_steps": config.checkpoint.every_n_steps,
-        "checkpoint.keep_every_n": config.checkpoint.keep_every_n,
-        **{
-            f"optimizer.lr_multipliers.{name}": value
-            for name, value in config.optimizer.lr_multipliers.items()
-        },
-    }
-    fractions = {
-        "data.max_bad_fraction": config.data.max_bad_fraction,
-        "schedule.decay_fraction": config.schedule.decay_fraction,
-        "schedule.min_lr_fraction": config.schedule.min_lr_fraction,
-    }
-    below_one = {
-        "schedule.warmup_fraction": config.schedule.warmup_fraction,
-        "optimizer.beta1": config.optimizer.beta1,
-        "optimizer.beta2": config.optimizer.beta2,
-    }
-    yield from _out_of_range(positive, not_negative, fractions, below_one)
-
-
-def _out_of_range(
-    positive: Mapping[str, float | None],
-    not_negative: Mapping[str, float],
-    fractions: Mapping[str, float],
-    below_one: Mapping[str, float],
-) -> Iterator[str]:
-    """The values by key that leave the range of their group."""
-    for key, value in positive.items():
-        if value is not None and value <= 0:
-            yield f"{key} must be above 0; found {value}."
-    for key, number in not_negative.items():
-        if number < 0:
-            yield f"{key} must not be negative; found {number}."
-    for key, number in fractions.items():
-        if not 0 <= number <= 1:
-            yield f"{key} must be between 0 and 1; found {number}."
-    for key, number in below_one.items():
-        if not 0 <= number < 1:
-            yield f"{key} must be at least 0 and below 1; found {number}."
-
-
 def _nearest_multiples(value: int, divisor: int) -> str:
     below = value // divisor * divisor
     return " or ".join(str(multiple) for multiple in (below, below + divisor) if multiple)
 
 
 def _divisible(whole: str, value: int, part: str, divisor: int) -> Iterator[str]:
-    if divisor < 1 or value < 1:
-        yield f"{whole} and {part} must be above 0; found {value} and {divisor}."
-    elif value % divisor:
+    if value > 0 and divisor > 0 and value % divisor:
         yield (
             f"{whole} must be a multiple of {part}={divisor}; found {value}. "
             f"The nearest that hold: {_nearest_multiples(value, divisor)}."
@@ -267,16 +187,14 @@ def _language_model_problems(shape: LanguageModelShape) -> Iterator[str]:
     key = "model.language_model"
     yield from _divisible(f"{key}.hidden_dim", shape.hidden_dim, f"{key}.num_heads", shape.num_heads)
     yield from _divisible(f"{key}.num_heads", shape.num_heads, f"{key}.num_kv_heads", shape.num_kv_heads)
-    for name in ("vocab_size", "intermediate_dim", "num_layers"):
-        if getattr(shape, name) < 1:
-            yield f"{key}.{name} must be above 0; found {getattr(shape, name)}."
     rope = shape.rope
-    if rope.max_context_tokens < rope.original_context_tokens or rope.original_context_tokens < 2:
+    if rope.max_context_tokens < rope.original_context_tokens:
         yield (
-            f"{key}.rope.max_context_tokens must be at least original_context_tokens, and that at least 2; "
-            f"found {rope.max_context_tokens} and {rope.original_context_tokens}."
+            f"{key}.rope.max_context_tokens must be at least {key}.rope.original_context_tokens="
+            f"{rope.original_context_tokens} · found {rope.max_context_tokens} · raise the one or lower the "
+            "other"
         )
-    if shape.num_heads < 1 or shape.hidden_dim % shape.num_heads:
+    if min(shape.num_heads, shape.hidden_dim) < 1 or shape.hidden_dim % shape.num_heads:
         return
     if shape.rotary_dim % 2 or not 0 < shape.rotary_dim <= shape.head_dim:
         yield (
@@ -295,18 +213,10 @@ def _vision_problems(shape: VisionShape) -> Iterator[str]:
     key = "model.vision"
     yield from _divisible(f"{key}.hidden_dim", shape.hidden_dim, f"{key}.num_heads", shape.num_heads)
     yield from _divisible(f"{key}.crop_size", shape.crop_size, f"2 * {key}.patch_size", 2 * shape.patch_size)
-    if shape.num_layers < 2:
-        yield f"{key}.num_layers must be at least 2: the last is never used; found {shape.num_layers}."
 
 
 def _audio_problems(shape: AudioShape) -> Iterator[str]:
     key = "model.audio"
     yield from _divisible(f"{key}.hidden_dim", shape.hidden_dim, f"{key}.num_heads", shape.num_heads)
-    positive = ("intermediate_dim", "num_layers", "subsampling_channels")
-    for name in (*positive, "conv_kernel_size", "window_tokens", "bias_max_distance"):
-        if getattr(shape, name) < 1:
-            yield f"{key}.{name} must be above 0; found {getattr(shape, name)}."
     if shape.num_mels != 80:
         yield f"{key}.num_mels must be 80, which the features of audio have; found {shape.num_mels}."
-    if not 0 <= shape.dropout < 1:
-        yield f"{key}.dropout must be at least 0 and below 1; found {shape.dropout}."

@@ -25,7 +25,7 @@ FLOORS = (
     ("data", "model"),
     ("objectives",),
     ("batch", "files"),
-    ("errors",),
+    ("errors", "ranges"),
 )
 """The parts of the package from the top down: each may import what stands on lower floors, none its own."""
 

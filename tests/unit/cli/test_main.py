@@ -61,7 +61,10 @@ def test_a_multirun_with_a_mistake_trains_nothing(
 ) -> None:
     assert main(["-m", "stage=lm_sft", "scale=demo", "schedule.decay_fraction=0.5,2"]) == 2
     assert trained == []
-    assert "schedule.decay_fraction must be between 0 and 1; found 2.0." in capsys.readouterr().err
+    assert (
+        "schedule.decay_fraction must be between 0 and 1 · found 2.0 · choose a number that is"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_users_folder_and_flags_may_stand_anywhere(trained: list[Config], tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_mistakes_in_a_users_recipe_and_on_the_command_line_are_reported_togethe
         "optimizer.leaning_rate must be a key of the configuration, and is not; did you mean optimizer.lr?",
         "budgett must be a key of the configuration, and is not; did you mean budget?",
         "data.max_crops must be a whole number; found 'many'.",
-        "schedule.decay_fraction must be between 0 and 1; found 2.0.",
+        "schedule.decay_fraction must be between 0 and 1 · found 2.0 · choose a number that is",
     ]
 
 
