@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Annotated
 
 from phi4train.data.commands import DEFAULT_DATA_ROOT
+from phi4train.data.media.spec_augment import SpecAugment
 from phi4train.model.shapes import ModelShape
 from phi4train.ranges import Above, AtLeast, Below, Between
 
@@ -135,20 +136,6 @@ class ScheduleConfig:
 
 
 @dataclass
-class SpecAugmentConfig:
-    """Masks in the log-mel features of audio, in training only (SpecAugment); off by default."""
-
-    time_masks: Annotated[int, AtLeast(0)] = 0
-    """Stretches of time masked in each clip."""
-    time_width: Annotated[int, AtLeast(0)] = 0
-    """Widest of them, in frames of 10 ms; never more than half of the clip."""
-    frequency_masks: Annotated[int, AtLeast(0)] = 0
-    """Stretches of mel bands masked in each clip."""
-    frequency_width: Annotated[int, AtLeast(0)] = 0
-    """Widest of them, in mel bands."""
-
-
-@dataclass
 class DataConfig:
     """What a stage learns from, and its limits."""
 
@@ -166,7 +153,7 @@ class DataConfig:
     """Most frames of a video; of more, evenly spread ones are kept."""
     max_audio_seconds: Annotated[float, Above(0)] = 1800.0
     """Longer audio clips are skipped before they are decoded."""
-    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    spec_augment: SpecAugment = field(default_factory=SpecAugment)
     """Masks in audio features."""
     max_bad_fraction: Annotated[float, Between(0, 1)] = 0.01
     """The run stops when a larger share of the samples so far could not be used."""

@@ -39,7 +39,7 @@ INNER_FLOORS = {
 
 CONFIG_MAY_IMPORT = {
     *("phi4train.model.shapes", "phi4train.model.component_names"),
-    *("phi4train.data.commands", "phi4train.data.shards.manifest"),
+    *("phi4train.data.commands", "phi4train.data.shards.manifest", "phi4train.data.media.spec_augment"),
 }
 """Modules without torch, so that a typo is told at once."""
 

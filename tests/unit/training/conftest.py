@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,8 +9,7 @@ from phi4train.model.phi4 import Phi4Model
 from phi4train.run.schedule import Schedule
 from phi4train.training.freezing import freeze_all_but
 from phi4train.training.module import StageModule
-from phi4train.training.optimizer import AdamWSettings
-from tests.unit.training.tiny_training import SHAPE, detach_from_trainer
+from tests.unit.training.tiny_training import ADAMW, SHAPE, detach_from_trainer
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def make_module() -> Callable[..., StageModule]:
         freeze_all_but(model, trainable)
         schedule = Schedule(1e-2, 20, ScheduleKind.cosine, 2, 0.1, 0.0)
         module = StageModule(
-            model, trainable, AdamWSettings(weight_decay=weight_decay), schedule, clip, max_bad_steps, 0
+            model, trainable, replace(ADAMW, weight_decay=weight_decay), schedule, clip, max_bad_steps, 0
         )
         detach_from_trainer(module)
         return module

@@ -14,8 +14,7 @@ from phi4train.run.schedule import Schedule
 from phi4train.training.auxiliary import AuxiliaryCtc, AuxiliaryLoss
 from phi4train.training.freezing import freeze_all_but
 from phi4train.training.module import StageModule
-from phi4train.training.optimizer import AdamWSettings
-from tests.unit.training.tiny_training import SHAPE, detach_from_trainer, step
+from tests.unit.training.tiny_training import ADAMW, SHAPE, detach_from_trainer, step
 
 SPEECH_SHAPE = replace(
     SHAPE,
@@ -141,7 +140,7 @@ def speech_module(
     freeze_all_but(model, trainable)
     schedule = Schedule(lr, max_steps, ScheduleKind.constant, 0, 0.1, 0.0)
     auxiliaries = [] if auxiliary is None else [auxiliary]
-    module = StageModule(model, trainable, AdamWSettings(), schedule, 1.0, 3, 0, auxiliaries)
+    module = StageModule(model, trainable, ADAMW, schedule, 1.0, 3, 0, auxiliaries)
     detach_from_trainer(module)
     return module
 

@@ -4,6 +4,7 @@ from phi4train.batch import IGNORE_INDEX, Batch
 from phi4train.data.batches.loader import StepBatch
 from phi4train.model.shapes import LanguageModelShape, LoraShape, ModelShape, RopeShape, VisionShape
 from phi4train.training.module import StageModule
+from phi4train.training.optimizer import AdamWSettings
 
 SHAPE = ModelShape(
     language_model=LanguageModelShape(
@@ -20,6 +21,7 @@ SHAPE = ModelShape(
     ),
     lora={"vision": LoraShape(4, 8, 0.0)},
 )
+ADAMW = AdamWSettings(beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.0, lr_multipliers={})
 
 
 def text_batch(lengths: tuple[int, ...], seed: int = 0, task: str = "text") -> Batch:
