@@ -53,8 +53,8 @@ def unknown_key(key: str) -> str:
     if not near:
         by_last = {name.rsplit(".", 1)[-1]: name for name in names}
         near = [by_last[name] for name in get_close_matches(last, by_last, n=1)]
-    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`--cfg job` prints all keys."
-    return f"{key} must be a key of the configuration, and is not; {hint}"
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`--cfg job` prints all keys"
+    return f"{key} must be a key of the configuration · found no such key · {hint}"
 
 
 def _to_plain(value: Any) -> Any:
@@ -71,6 +71,10 @@ def _to_plain(value: Any) -> Any:
 
 class _Unreadable(Exception):
     """The value is not of the type that its key needs; the message says which type that is."""
+
+    def __init__(self, needed: str, hint: str = "") -> None:
+        super().__init__(needed)
+        self.hint = hint
 
 
 class _Reader:
@@ -100,7 +104,9 @@ class _Reader:
             try:
                 read[name] = self.read_value(value, annotations[name], prefix + name)
             except _Unreadable as needed:
-                self.problems[prefix + name] = f"{prefix}{name} must be {needed}; found {value!r}."
+                self.problems[prefix + name] = (
+                    f"{prefix}{name} must be {needed} · found {value!r}{needed.hint} · correct the value"
+                )
         return read
 
     def read_value(self, value: Any, annotation: Any, key: str) -> Any:
@@ -141,7 +147,7 @@ def _read_scalar(value: Any, annotation: Any) -> Any:
         # YAML turns an unquoted member such as `on` into a bool, so compare by its text.
         if str(value) in annotation.__members__:
             return annotation[str(value)]
-        raise _Unreadable(f"one of {', '.join(annotation.__members__)}{_hint(value, annotation)}")
+        raise _Unreadable(f"one of {', '.join(annotation.__members__)}", _hint(value, annotation))
     if annotation is bool:
         return _read_bool(value)
     if annotation is str:

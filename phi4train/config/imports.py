@@ -38,7 +38,7 @@ def _require_module(name: str, config_dir: Path | None) -> None:
     top = name.partition(".")[0]
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(
-            f"imports must name modules, as `import` does; found '{name}'. Write a module's name."
+            f"imports must name modules, as `import` does · found '{name}' · write a module's name"
         )
     spec = importlib.util.find_spec(top)
     if spec is None:
@@ -46,13 +46,14 @@ def _require_module(name: str, config_dir: Path | None) -> None:
         hint = f" (did you mean '{near[0]}'?)" if near else ""
         raise ConfigError(
             "imports must name modules in the folder of --config-dir "
-            f"({config_dir or 'not given'}) or on the Python path; found '{name}'{hint}."
+            f"({config_dir or 'not given'}) or on the Python path · found '{name}'{hint} · "
+            "correct the name or the folder"
         )
     shadowed = [path for path in own if path.stem == top]
     if config_dir is not None and shadowed and config_dir.resolve() not in Path(spec.origin or "").parents:
         raise ConfigError(
-            f"a module of imports must have a name of its own; found {shadowed[0]} hidden by "
-            f"{spec.origin}. Rename it."
+            f"a module of imports must have a name of its own · found {shadowed[0]} hidden by "
+            f"{spec.origin} · rename it"
         )
 
 
@@ -67,6 +68,6 @@ def _import_module(name: str) -> None:
         place = traceback.extract_tb(error.__traceback__)[-1]
         first_line = next(iter(str(error).splitlines()), "")
         raise ConfigError(
-            f"the module '{name}' of imports must be importable; found {type(error).__name__}: {first_line} "
-            f"({place.filename}, line {place.lineno}). Mend it; --debug shows the traceback."
+            f"the module '{name}' of imports must be importable · found {type(error).__name__}: {first_line} "
+            f"({place.filename}, line {place.lineno}) · mend it; --debug shows the traceback"
         ) from error

@@ -55,14 +55,17 @@ def _data_problems(config: Config) -> Iterator[str]:
     manifests = {"data.manifest": config.data.manifest, "evaluation.manifest": config.evaluation.manifest}
     for key, name in manifests.items():
         if name == "???":
-            yield f"{key} must name a data mixture; found none. Set {key}=<name or YAML file>."
+            yield f"{key} must name a data mixture · found none · set {key}=<name or YAML file>"
         elif name is not None:
             try:
                 load_manifest(name, manifest_folders(config.run.config_dir))
             except ManifestError as error:
                 yield f"{key}: {error}"
     if config.tokenizer != "o200k" and Path(config.tokenizer).suffix != ".json":
-        yield f"tokenizer must be o200k or a .json file below run.data_root; found '{config.tokenizer}'."
+        yield (
+            f"tokenizer must be o200k or a .json file below run.data_root · found '{config.tokenizer}' · "
+            "set it to one of these"
+        )
 
 
 def _spec_augment_problems(config: Config) -> Iterator[str]:
@@ -71,13 +74,13 @@ def _spec_augment_problems(config: Config) -> Iterator[str]:
         masks, width = (getattr(settings, f"{name}_{part}") for part in ("masks", "width"))
         if (masks > 0) != (width > 0):
             yield (
-                f"data.spec_augment.{name}_masks and {name}_width must both be 0 or both be above 0; "
-                f"found {masks} and {width}."
+                f"data.spec_augment.{name}_masks and data.spec_augment.{name}_width must both be 0 or both "
+                f"be above 0 · found {masks} and {width} · set both, or both to 0"
             )
     if settings.frequency_width >= num_mels:
         yield (
-            f"data.spec_augment.frequency_width must be below the {num_mels} mel bands; "
-            f"found {settings.frequency_width}."
+            f"data.spec_augment.frequency_width must be below the {num_mels} mel bands · "
+            f"found {settings.frequency_width} · lower it"
         )
 
 
@@ -85,23 +88,23 @@ def _auxiliary_problems(config: Config) -> Iterator[str]:
     settings = config.auxiliary
     if settings.reading_weight > 0 and not any(name in config.trainable for name in _MEDIA_COMPONENTS):
         yield (
-            f"auxiliary.reading_weight needs a stage that trains one of {', '.join(_MEDIA_COMPONENTS)}; "
-            f"found {settings.reading_weight} and trainable={config.trainable}. Set it to 0."
+            f"auxiliary.reading_weight needs a stage that trains one of {', '.join(_MEDIA_COMPONENTS)} · "
+            f"found {settings.reading_weight} and trainable={config.trainable} · set it to 0"
         )
     if settings.ctc_weight <= 0:
         return
     if not any(name.startswith((AUDIO_ENCODER, AUDIO_PROJECTOR_PREFIX)) for name in config.trainable):
         yield (
             f"auxiliary.ctc_weight needs a stage that trains {AUDIO_ENCODER} or an {AUDIO_PROJECTOR_PREFIX}*"
-            f"; found {settings.ctc_weight} and trainable={config.trainable}. Set auxiliary.ctc_weight=0."
+            f" · found {settings.ctc_weight} and trainable={config.trainable} · set auxiliary.ctc_weight=0"
         )
     if not settings.ctc_tasks:
-        yield "auxiliary.ctc_tasks must name at least one task; found none. Or set auxiliary.ctc_weight=0."
+        yield "auxiliary.ctc_tasks must name at least one task · found none · or set auxiliary.ctc_weight=0"
     for task in settings.ctc_tasks:
         if "_" in task:
             yield (
-                "auxiliary.ctc_tasks must be first words of task names, before any '_'; "
-                f"found '{task}'. Set it to '{task.split('_')[0]}'."
+                "auxiliary.ctc_tasks must be first words of task names, before any '_' · "
+                f"found '{task}' · write '{task.split('_')[0]}'"
             )
 
 
@@ -109,9 +112,9 @@ def _exactly_one(section: str, values: Mapping[str, object]) -> Iterator[str]:
     given = [f"{section}.{name}" for name, value in values.items() if value is not None]
     names = " and ".join(f"{section}.{name}" for name in values)
     if not given:
-        yield f"exactly one of {names} must be set; found none. Set one."
+        yield f"exactly one of {names} must be set · found none · set one"
     elif len(given) > 1:
-        yield f"exactly one of {names} must be set; found both. Add {given[0]}=null or {given[1]}=null."
+        yield f"exactly one of {names} must be set · found both · add {given[0]}=null or {given[1]}=null"
 
 
 def _budget_problems(config: Config) -> Iterator[str]:
@@ -124,8 +127,8 @@ def _budget_problems(config: Config) -> Iterator[str]:
     yield from _exactly_one("budget", batch)
     if budget.tokens is not None and budget.global_batch_tokens is None:
         yield (
-            "budget.tokens needs budget.global_batch_tokens to give a number of steps; found none. "
-            "Set budget.max_steps instead."
+            "budget.tokens needs budget.global_batch_tokens to give a number of steps · found none · "
+            "set it, or budget.max_steps with budget.tokens=null"
         )
 
 
@@ -134,8 +137,8 @@ def _optimizer_problems(config: Config) -> Iterator[str]:
     yield from _exactly_one("optimizer", {"lr": optimizer.lr, "lr_law": optimizer.lr_law})
     if optimizer.lr_law is not None and config.budget.global_batch_tokens is None:
         yield (
-            "optimizer.lr_law needs budget.global_batch_tokens to know the token budget; found none. "
-            "Set optimizer.lr instead."
+            "optimizer.lr_law needs budget.global_batch_tokens to know the token budget · found none · "
+            "set it, or optimizer.lr with optimizer.lr_law=null"
         )
 
 
@@ -146,27 +149,30 @@ def _schedule_problems(config: Config) -> Iterator[str]:
         max_steps = math.ceil(budget.tokens / (budget.global_batch_tokens or 1))
     if max_steps is not None and 0 < max_steps <= warmup_steps:
         yield (
-            f"schedule.warmup_steps must be below the {max_steps} steps of the budget; found {warmup_steps}. "
-            "Lower it, or set schedule.warmup_steps=0 and schedule.warmup_fraction."
+            f"schedule.warmup_steps must be below the {max_steps} steps of the budget · found {warmup_steps} "
+            "· lower it, or set schedule.warmup_steps=0 and schedule.warmup_fraction"
         )
 
 
 def _hardware_problems(config: Config) -> Iterator[str]:
     hardware, batch = config.hardware, config.budget.global_batch_tokens
     if hardware.ranks != 1:
-        yield f"hardware.ranks must be 1; found {hardware.ranks}. Training on several ranks is not there yet."
+        yield (
+            f"hardware.ranks must be 1 · found {hardware.ranks} · set hardware.ranks=1: training on several "
+            "ranks is not there yet"
+        )
     context = config.data.context_tokens
     if hardware.micro_batch_tokens < context:
         yield (
-            f"hardware.micro_batch_tokens must hold the longest sample, data.context_tokens={context}; "
-            f"found {hardware.micro_batch_tokens}. Raise the one or lower the other."
+            f"hardware.micro_batch_tokens must hold the longest sample, data.context_tokens={context} · "
+            f"found {hardware.micro_batch_tokens} · raise the one or lower the other"
         )
     step = hardware.ranks * hardware.micro_batch_tokens
     if batch is not None and batch > 0 and step > 0 and batch % step:
         yield (
             "budget.global_batch_tokens must be a multiple of hardware.ranks * hardware.micro_batch_tokens "
-            f"= {step}; found {batch}. The nearest that hold: {_nearest_multiples(batch, step)}; "
-            "or change the micro-batch."
+            f"= {step} · found {batch} · choose the nearest, {_nearest_multiples(batch, step)}, "
+            "or change the micro-batch"
         )
 
 
@@ -178,8 +184,8 @@ def _nearest_multiples(value: int, divisor: int) -> str:
 def _divisible(whole: str, value: int, part: str, divisor: int) -> Iterator[str]:
     if value > 0 and divisor > 0 and value % divisor:
         yield (
-            f"{whole} must be a multiple of {part}={divisor}; found {value}. "
-            f"The nearest that hold: {_nearest_multiples(value, divisor)}."
+            f"{whole} must be a multiple of {part}={divisor} · found {value} · "
+            f"choose the nearest, {_nearest_multiples(value, divisor)}"
         )
 
 
@@ -199,13 +205,14 @@ def _language_model_problems(shape: LanguageModelShape) -> Iterator[str]:
     if shape.rotary_dim % 2 or not 0 < shape.rotary_dim <= shape.head_dim:
         yield (
             f"{key}.rope.partial_rotary_factor must rotate an even number of a head's {shape.head_dim} "
-            f"dimensions; found {rope.partial_rotary_factor}, which is {shape.rotary_dim}."
+            f"dimensions · found {rope.partial_rotary_factor}, which is {shape.rotary_dim} · "
+            "choose one that does"
         )
     for name, factors in (("short_factor", rope.short_factor), ("long_factor", rope.long_factor)):
         if len(factors) != shape.rotary_dim // 2:
             yield (
-                f"{key}.rope.{name} must have rotary_dim / 2 = {shape.rotary_dim // 2} values; "
-                f"found {len(factors)}. conf/rope/ has lists for heads of 16, 32 and 64 dimensions."
+                f"{key}.rope.{name} must have rotary_dim / 2 = {shape.rotary_dim // 2} values · "
+                f"found {len(factors)} · take a list of conf/rope/, for heads of 16, 32 or 64 dimensions"
             )
 
 
@@ -219,4 +226,7 @@ def _audio_problems(shape: AudioShape) -> Iterator[str]:
     key = "model.audio"
     yield from _divisible(f"{key}.hidden_dim", shape.hidden_dim, f"{key}.num_heads", shape.num_heads)
     if shape.num_mels != 80:
-        yield f"{key}.num_mels must be 80, which the features of audio have; found {shape.num_mels}."
+        yield (
+            f"{key}.num_mels must be 80, which the features of audio have · found {shape.num_mels} · "
+            f"set {key}.num_mels=80"
+        )

@@ -53,11 +53,11 @@ def test_nothing_is_searched_where_no_module_is_named(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("own_modalty", r"found 'own_modalty' (did you mean 'own_modality'?)."),
-        ("nothing_like_it", "on the Python path; found 'nothing_like_it'."),
-        ("../own_modality", "imports must name modules, as `import` does; found '../own_modality'."),
-        ("own_modality.py", "the module 'own_modality.py' of imports must be importable; found ModuleNotFoundError"),
-        ("json", "a module of imports must have a name of its own; found "),
+        ("own_modalty", r"found 'own_modalty' (did you mean 'own_modality'?) · correct"),
+        ("nothing_like_it", "on the Python path · found 'nothing_like_it' · correct"),
+        ("../own_modality", "imports must name modules, as `import` does · found '../own_modality' · write"),
+        ("own_modality.py", "the module 'own_modality.py' of imports must be importable · found ModuleNotFoundError"),
+        ("json", "a module of imports must have a name of its own · found "),
     ],
 )  # fmt: skip
 def test_a_module_that_is_not_there_is_told(write: Write, name: str, told: str) -> None:
@@ -73,7 +73,7 @@ def test_without_a_folder_of_ones_own_the_message_says_so(write: Write) -> None:
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("x = 1\nraise ValueError('taken\\nand more')", "found ValueError: taken (PATH, line 2). Mend it"),
+        ("x = 1\nraise ValueError('taken\\nand more')", "found ValueError: taken (PATH, line 2) · mend it"),
         ("import not_installed_anywhere", "found ModuleNotFoundError: No module named 'not_installed_anywhere'"),
         ("import sys\nsys.exit(3)", "found SystemExit: 3 (PATH, line 2)"),
         ("def f(:", "found SyntaxError"),
@@ -129,7 +129,7 @@ def test_added_components_adapters_and_sizes_are_known_to_validation(write: Writ
     ("override", "told"),
     [
         ("model.extra.own_encoder.widht=3", "found 'own_encoder.widht' (did you mean 'own_encoder.width'?)"),
-        ("model.extra.own_encoder.width=2.5", "model.extra.own_encoder.width must be a whole number; found 2.5"),
+        ("model.extra.own_encoder.width=2.5", "model.extra.own_encoder.width must be a whole number · found 2.5"),
         ("trainable=[own_encodr]", "found 'own_encodr' (did you mean 'own_encoder'?)"),
         ("model.lora.ovn.r=3", "found 'ovn' (did you mean 'own'?)"),
     ],
@@ -139,7 +139,7 @@ def test_a_wrong_name_beside_added_ones_is_told(write: Write, override: str, tol
 
 
 def test_a_size_that_nobody_adds_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"found 'own_encoder\.width'; imports add none"):
+    with pytest.raises(ConfigError, match=r"found 'own_encoder\.width', and imports that add none"):
         load_config(["stage=lm_sft", "scale=demo", "model.extra.own_encoder.width=3"])
 
 
