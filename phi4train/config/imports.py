@@ -1,5 +1,6 @@
 """Imports the modules that a run names, so that the modalities they register are known to validation."""
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from phi4train.config.moved import new_place
 from phi4train.errors import ConfigError
 
 
@@ -66,8 +68,34 @@ def _import_module(name: str) -> None:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
+        if isinstance(error, ImportError) and (error.name or "").startswith("phi4train"):
+            moves = [
+                f"the module '{name}' of imports must name things where they are · found {old} "
+                f"({place.filename}, line {line}) · {old} is now {new}"
+                for (old, new), line in _moved_imports(Path(place.filename)).items()
+            ]
+            if moves:
+                raise ConfigError(moves) from error
         first_line = next(iter(str(error).splitlines()), "")
         raise ConfigError(
             f"the module '{name}' of imports must be importable · found {type(error).__name__}: {first_line} "
             f"({place.filename}, line {place.lineno}) · mend it; --debug shows the traceback"
         ) from error
+
+
+def _moved_imports(path: Path) -> dict[tuple[str, str], int]:
+    """Old and new name of all that a file imports from where it no longer is, with the line."""
+    if path.suffix != ".py":
+        return {}
+    found: dict[tuple[str, str], int] = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            moves = [new_place(alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            moves = [new_place(node.module or "", alias.name) for alias in node.names]
+        else:
+            continue
+        for move in moves:
+            if move is not None:
+                found.setdefault(move, node.lineno)
+    return found

@@ -99,6 +99,44 @@ def test_the_command_exits_with_2_and_tells_what_else_was_wrong(
     assert "seeed must be a key" in lines[1] and "found ValueError: no" in lines[2]
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("from phi4train.data.shards import ShardWriter",
+         "phi4train.data.shards.ShardWriter is now phi4train.data.shards.writer.ShardWriter"),
+        ("from phi4train.data.loader import DataPlan", "phi4train.data.loader is now phi4train.data.batches.loader"),
+        ("import phi4train.data.loader as l", "phi4train.data.loader is now phi4train.data.batches.loader"),
+        ("from phi4train.data import loader", "phi4train.data.loader is now phi4train.data.batches.loader"),
+        ("import phi4train.training.inputs",
+         "phi4train.training.inputs is now phi4train.run.inputs and phi4train.run.paths and phi4train.run.stage_data"),
+    ],
+)  # fmt: skip
+def test_a_users_module_with_an_old_import_is_told_the_new_one(
+    code: str, told: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write("own_modality", f"import json\n{code}\n")
+    assert main(["stage=lm_sft", "scale=demo", "imports=[own_modality]", "--config-dir", str(folder)]) == 2
+    message = capsys.readouterr().err
+    assert message.endswith(f" ({folder}/own_modality.py, line 2) · {told}\n")
+    assert message.count("\n") == 1 and "Traceback" not in message
+
+
+def test_all_old_imports_of_a_module_are_told_at_once(write: Write) -> None:
+    code = "from phi4train.data.media import (\n    media_kind,\n    MediaKind,\n)\nfrom phi4train.data import collate\n"
+    with pytest.raises(ConfigError) as caught:
+        import_modules(["own_modality"], write("own_modality", code))
+    assert [problem.rpartition(" · ")[2] for problem in caught.value.problems] == [
+        "phi4train.data.media.media_kind is now phi4train.data.media.registry.media_kind",
+        "phi4train.data.media.MediaKind is now phi4train.data.media.kind.MediaKind",
+        "phi4train.data.collate is now phi4train.data.batches.collate",
+    ]
+
+
+def test_a_name_that_never_was_is_told_as_python_does(write: Write) -> None:
+    with pytest.raises(ConfigError, match="found ImportError: cannot import name 'Nothing'"):
+        import_modules(["own_modality"], write("own_modality", "from phi4train.data.shards import Nothing"))
+
+
 ADDING = """\
 from phi4train.model.component_names import add_component_name
 add_component_name("own_encoder", {"width": 8, "scale": 0.5})
