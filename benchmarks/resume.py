@@ -13,6 +13,7 @@ from pathlib import Path
 from phi4train.data.batches.loader import DataPlan, build_loader
 from phi4train.data.media.images import ImageGeometry
 from phi4train.data.media.limits import Limits
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
 from phi4train.data.shards.manifest import Manifest, Source
@@ -25,10 +26,11 @@ CONSUMED_SAMPLES = (10, 1_000_000)
 REPEATS = 5
 PLAN = DataPlan(
     batch_size=BatchSize(samples=SAMPLES_PER_STEP),
-    limits=Limits(512, 10_000, ImageGeometry(crop_size=56, patch_size=14, max_crops=4)),
+    limits=Limits(512, 10_000, ImageGeometry(56, 14, 4), max_audio_seconds=60, video_fps=None, max_frames=8),
     pack_tokens=512,
     micro_batch_tokens=1024,
     seed=0,
+    spec_augment=NO_SPEC_AUGMENT,
 )
 
 

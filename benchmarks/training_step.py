@@ -38,7 +38,7 @@ from phi4train.training.watching.progress import Progress
 from phi4train.training.watching.sample_guard import SampleGuard
 
 LANGUAGE_MODEL = ("language_model",)
-SETTINGS = AdamWSettings(weight_decay=0.1)
+SETTINGS = AdamWSettings(beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, lr_multipliers={})
 SCHEDULE = Schedule(1e-4, 10_000, ScheduleKind.constant, 0, 0.0, 0.0)
 
 

@@ -39,14 +39,14 @@ def _check_words(words: Sequence[str]) -> None:
         ConfigError: says what to type instead.
     """
     problems = [
-        f"a curriculum must choose its own stages; found '{word}'. "
-        f"Train that stage alone with `phi4train {word} ...`, or choose a curriculum with --name."
+        f"a curriculum must choose its own stages · found '{word}' · "
+        f"train that stage alone with `phi4train {word} ...`, or choose a curriculum with --name"
         for word in words
         if word.lstrip("+~").startswith("stage=")
     ]
     problems += [
-        f"words after `curriculum` must read key=value; found '{word}'. "
-        f"A scale is chosen with scale={word}, a curriculum with --name {word}."
+        f"words after `curriculum` must read key=value · found '{word}' · "
+        f"choose a scale with scale={word}, a curriculum with --name {word}"
         for word in words
         if "=" not in word and not word.startswith("~")
     ]

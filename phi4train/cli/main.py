@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         print(
-            f"error: {error.filename or 'the disk'} must be usable; found: {error.strerror or error}. "
-            "Free space or mend permissions, and start again; checkpoints are untouched.",
+            f"error: {error.filename or 'the disk'} must be usable · found {error.strerror or error} · "
+            "free space or mend permissions, and start again; checkpoints are untouched",
             file=sys.stderr,
         )
         return 2
@@ -56,7 +56,8 @@ def _dispatch(arguments: list[str]) -> None:
     else:
         verbs = {"train", *VERBS}
         raise ConfigError(
-            f"the first word must be a verb or stage=<name>; found '{word}'{did_you_mean(word, verbs)}."
+            f"the first word must be a verb or stage=<name> · found '{word}'{did_you_mean(word, verbs)} · "
+            "correct the word"
         )
 
 

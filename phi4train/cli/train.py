@@ -68,7 +68,7 @@ def _compose_runs(arguments: list[str]) -> list["Config"]:
     composed = _run_hydra([*checked.accepted.values(), *words])
     if flags.multirun and not composed:
         raise ConfigError(
-            "a multirun must compose its trials in this process; found none. Remove hydra/launcher=..."
+            "a multirun must compose its trials in this process · found none · remove hydra/launcher=..."
         )
     configs, problems = [], []
     for values, overrides in composed:
@@ -89,15 +89,12 @@ def _run_hydra(arguments: list[str]) -> list[tuple[dict[str, Any], list[str]]]:
         ConfigError: Hydra or OmegaConf could not compose them.
     """
     import hydra
-    import yaml
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
     from omegaconf import DictConfig
-    from omegaconf.errors import OmegaConfBaseException
 
     from phi4train.config.hydra_setup import CONFIG_NAME, VERSION_BASE, register
-    from phi4train.config.load import plain_values
-    from phi4train.config.resources import resource_folder, unreadable_yaml
+    from phi4train.config.load import composing, plain_values
+    from phi4train.config.resources import resource_folder
 
     composed: list[tuple[dict[str, Any], list[str]]] = []
 
@@ -106,13 +103,8 @@ def _run_hydra(arguments: list[str]) -> list[tuple[dict[str, Any], list[str]]]:
 
     register()
     main_with_flags = hydra.main(str(resource_folder("conf")), CONFIG_NAME, VERSION_BASE)(collect)
-    try:
-        with _process_state(arguments):
-            main_with_flags()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(str(error)) from error
-    except yaml.YAMLError as error:
-        raise unreadable_yaml(error) from error
+    with composing(), _process_state(arguments):
+        main_with_flags()
     return composed
 
 

@@ -4,4 +4,7 @@
 
     argv ──> overrides.py ──> load.py (Hydra compose) ──> validate.py ──> schema.Config
              names, typos      conf/ + recipes/           meaning         plain dataclasses
+
+    annotations.py   types and ranges of the schema's fields ──> convert.py, validate_ranges.py
+    imports.py       modules of the user's own; moved.py: names that they may still call by an old one
 """

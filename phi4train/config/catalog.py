@@ -27,7 +27,7 @@ class Catalog:
     def __post_init__(self) -> None:
         if self.config_dir is not None and not self.config_dir.is_dir():
             raise ConfigError(
-                f"--config-dir must be a folder of yours; there is none at {self.config_dir}. Check the path."
+                f"--config-dir must be a folder of yours · found none at {self.config_dir} · check the path"
             )
 
     @cached_property

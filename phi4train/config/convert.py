@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import Enum
-from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
+from phi4train.config.annotations import all_keys, annotation_of, annotations_of, is_optional, required
 from phi4train.config.schema import Config
 from phi4train.errors import did_you_mean
 
@@ -36,73 +35,26 @@ def value_problems(key: str, value: Any) -> list[str]:
 
 def is_known_key(key: str) -> bool:
     """Whether `key` (dotted, as typed by a user) names a value or a section of the schema."""
-    return _annotation_of(key) is not None
+    return annotation_of(key) is not None
 
 
 def is_free_key(key: str) -> bool:
     """Whether `key` lies in a mapping or an optional section, so that composed values may lack it."""
     parts = key.split(".")
-    parents = (_annotation_of(".".join(parts[:end])) for end in range(1, len(parts)))
-    return any(get_origin(parent) is dict or _is_optional(parent) for parent in parents)
+    parents = (annotation_of(".".join(parts[:end])) for end in range(1, len(parts)))
+    return any(get_origin(parent) is dict or is_optional(parent) for parent in parents)
 
 
 def unknown_key(key: str) -> str:
     """The problem of a key that the schema does not have, with the nearest keys that it has."""
-    names = _all_keys()
+    names = all_keys()
     last = key.rsplit(".", 1)[-1]
     near = [name for name in names if name.rsplit(".", 1)[-1] == last] or get_close_matches(key, names, n=1)
     if not near:
         by_last = {name.rsplit(".", 1)[-1]: name for name in names}
         near = [by_last[name] for name in get_close_matches(last, by_last, n=1)]
-    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`--cfg job` prints all keys."
-    return f"{key} must be a key of the configuration, and is not; {hint}"
-
-
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
-
-
-def _is_optional(annotation: Any) -> bool:
-    return get_origin(annotation) in (Union, types.UnionType)
-
-
-def _required(annotation: Any) -> Any:
-    """`T` of `T | None`."""
-    if not _is_optional(annotation):
-        return annotation
-    (inner,) = (arg for arg in get_args(annotation) if arg is not type(None))
-    return inner
-
-
-def _annotation_of(key: str) -> Any:
-    """The type that the schema gives a dotted key; None: no such key."""
-    annotation: Any = Config
-    for part in key.split("."):
-        inner = _required(annotation)
-        if dataclasses.is_dataclass(inner):
-            annotation = _hints(inner).get(part)  # type: ignore[arg-type]
-        elif get_origin(inner) is dict:
-            value = get_args(inner)[1]
-            # A scalar's name may hold dots (lora.vision), so that the rest of the key is the name.
-            annotation = value if dataclasses.is_dataclass(value) else inner
-        else:
-            return None
-    return annotation
-
-
-@cache
-def _all_keys() -> tuple[str, ...]:
-    """Sections and values, dotted."""
-
-    def walk(cls: Any, prefix: str) -> Iterator[str]:
-        for name, annotation in _hints(cls).items():
-            inner = _required(annotation)
-            yield prefix + name
-            if dataclasses.is_dataclass(inner):
-                yield from walk(inner, f"{prefix}{name}.")
-
-    return tuple(walk(Config, ""))
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`--cfg job` prints all keys"
+    return f"{key} must be a key of the configuration · found no such key · {hint}"
 
 
 def _to_plain(value: Any) -> Any:
@@ -120,6 +72,10 @@ def _to_plain(value: Any) -> Any:
 class _Unreadable(Exception):
     """The value is not of the type that its key needs; the message says which type that is."""
 
+    def __init__(self, needed: str, hint: str = "") -> None:
+        super().__init__(needed)
+        self.hint = hint
+
 
 class _Reader:
     """Reads values against the schema's annotations and gathers the problems by key."""
@@ -130,7 +86,7 @@ class _Reader:
     def read_dataclass(self, values: Any, cls: Any, prefix: str) -> Any:
         if not isinstance(values, Mapping):
             raise _Unreadable("a section with keys of its own")
-        annotations = _hints(cls)
+        annotations = annotations_of(cls)
         for name in values:
             if name not in annotations:
                 self.problems[f"{prefix}{name}"] = unknown_key(f"{prefix}{name}")
@@ -148,13 +104,15 @@ class _Reader:
             try:
                 read[name] = self.read_value(value, annotations[name], prefix + name)
             except _Unreadable as needed:
-                self.problems[prefix + name] = f"{prefix}{name} must be {needed}; found {value!r}."
+                self.problems[prefix + name] = (
+                    f"{prefix}{name} must be {needed} · found {value!r}{needed.hint} · correct the value"
+                )
         return read
 
     def read_value(self, value: Any, annotation: Any, key: str) -> Any:
-        if value is None and _is_optional(annotation):
+        if value is None and is_optional(annotation):
             return None
-        inner = _required(annotation)
+        inner = required(annotation)
         if dataclasses.is_dataclass(inner):
             return self.read_dataclass(value, inner, f"{key}.")
         if get_origin(inner) is list:
@@ -189,7 +147,7 @@ def _read_scalar(value: Any, annotation: Any) -> Any:
         # YAML turns an unquoted member such as `on` into a bool, so compare by its text.
         if str(value) in annotation.__members__:
             return annotation[str(value)]
-        raise _Unreadable(f"one of {', '.join(annotation.__members__)}{_hint(value, annotation)}")
+        raise _Unreadable(f"one of {', '.join(annotation.__members__)}", _hint(value, annotation))
     if annotation is bool:
         return _read_bool(value)
     if annotation is str:

@@ -35,8 +35,8 @@ def load_curriculum(name: str = DEFAULT_CURRICULUM, config_dir: Path | None = No
     files = curriculum_files(config_dir)
     if name not in files:
         raise ConfigError(
-            f"a curriculum must be a file under recipes/curriculum/; found '{name}'"
-            f"{did_you_mean(name, files)}."
+            f"a curriculum must be a file of recipes/curriculum/, or of curriculum/ in --config-dir · "
+            f"found '{name}'{did_you_mean(name, files)} · correct the name"
         )
     document = read_yaml(files[name])
     if (
@@ -44,13 +44,16 @@ def load_curriculum(name: str = DEFAULT_CURRICULUM, config_dir: Path | None = No
         or not isinstance(document.get("stages"), list)
         or not document["stages"]
     ):
-        raise ConfigError(f"{files[name]} must hold `description` and a list `stages`; found {document!r}.")
+        raise ConfigError(
+            f"{files[name]} must hold `description` and a list `stages` · found {document!r} · write both"
+        )
     problems = [
-        f"{files[name]} must hold only `description` and `stages`; found '{key}'."
+        f"{files[name]} must hold only `description` and `stages` · found '{key}' · remove it"
         for key in document.keys() - {"description", "stages"}
     ]
     problems += [
-        f"{files[name]}: stages must be recipes; found '{stage}'{did_you_mean(str(stage), known_stages)}."
+        f"{files[name]}: stages must be recipes · found '{stage}'{did_you_mean(str(stage), known_stages)} · "
+        "correct the name"
         for stage in document["stages"]
         if stage not in known_stages
     ]

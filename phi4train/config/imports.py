@@ -1,5 +1,6 @@
 """Imports the modules that a run names, so that the modalities they register are known to validation."""
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from phi4train.config.moved import new_place
 from phi4train.errors import ConfigError
 
 
@@ -38,7 +40,7 @@ def _require_module(name: str, config_dir: Path | None) -> None:
     top = name.partition(".")[0]
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(
-            f"imports must name modules, as `import` does; found '{name}'. Write a module's name."
+            f"imports must name modules, as `import` does · found '{name}' · write a module's name"
         )
     spec = importlib.util.find_spec(top)
     if spec is None:
@@ -46,13 +48,14 @@ def _require_module(name: str, config_dir: Path | None) -> None:
         hint = f" (did you mean '{near[0]}'?)" if near else ""
         raise ConfigError(
             "imports must name modules in the folder of --config-dir "
-            f"({config_dir or 'not given'}) or on the Python path; found '{name}'{hint}."
+            f"({config_dir or 'not given'}) or on the Python path · found '{name}'{hint} · "
+            "correct the name or the folder"
         )
     shadowed = [path for path in own if path.stem == top]
     if config_dir is not None and shadowed and config_dir.resolve() not in Path(spec.origin or "").parents:
         raise ConfigError(
-            f"a module of imports must have a name of its own; found {shadowed[0]} hidden by "
-            f"{spec.origin}. Rename it."
+            f"a module of imports must have a name of its own · found {shadowed[0]} hidden by "
+            f"{spec.origin} · rename it"
         )
 
 
@@ -65,8 +68,34 @@ def _import_module(name: str) -> None:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
+        if isinstance(error, ImportError) and (error.name or "").startswith("phi4train"):
+            moves = [
+                f"the module '{name}' of imports must name things where they are · found {old} "
+                f"({place.filename}, line {line}) · {old} is now {new}"
+                for (old, new), line in _moved_imports(Path(place.filename)).items()
+            ]
+            if moves:
+                raise ConfigError(moves) from error
         first_line = next(iter(str(error).splitlines()), "")
         raise ConfigError(
-            f"the module '{name}' of imports must be importable; found {type(error).__name__}: {first_line} "
-            f"({place.filename}, line {place.lineno}). Mend it; --debug shows the traceback."
+            f"the module '{name}' of imports must be importable · found {type(error).__name__}: {first_line} "
+            f"({place.filename}, line {place.lineno}) · mend it; --debug shows the traceback"
         ) from error
+
+
+def _moved_imports(path: Path) -> dict[tuple[str, str], int]:
+    """Old and new name of all that a file imports from where it no longer is, with the line."""
+    if path.suffix != ".py":
+        return {}
+    found: dict[tuple[str, str], int] = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            moves = [new_place(alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            moves = [new_place(node.module or "", alias.name) for alias in node.names]
+        else:
+            continue
+        for move in moves:
+            if move is not None:
+                found.setdefault(move, node.lineno)
+    return found

@@ -1,6 +1,7 @@
 """From overrides to a validated configuration; hydra.main and the compose way meet in `finish_config`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -53,15 +54,29 @@ def compose_values(overrides: list[str], config_dir: Path | None = None) -> dict
     if config_dir is not None:
         overrides = [*overrides, f"hydra.searchpath=['file://{config_dir.resolve()}']"]
     GlobalHydra.instance().clear()
+    conf = str(resource_folder("conf"))
+    with composing(), initialize_config_dir(conf, version_base=VERSION_BASE):
+        composed = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+        HydraConfig.instance().set_config(composed)
+        with open_dict(composed):
+            del composed["hydra"]
+        return plain_values(composed)
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Turns what Hydra, OmegaConf and YAML raise inside into an error of the user's.
+
+    Raises:
+        ConfigError: in one line.
+    """
     try:
-        with initialize_config_dir(str(resource_folder("conf")), version_base=VERSION_BASE):
-            composed = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
-            HydraConfig.instance().set_config(composed)
-            with open_dict(composed):
-                del composed["hydra"]
-            return plain_values(composed)
+        yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(
+            f"a run must compose from its files and words · found {' '.join(str(error).split())} · "
+            "mend what it names"
+        ) from error
     except yaml.YAMLError as error:
         raise unreadable_yaml(error) from error
 
@@ -86,7 +101,7 @@ def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[s
     """
     config, unreadable = read_config(values)
     if config.run.config_dir is not None:
-        problems = [*problems, "run.config_dir must be left to --config-dir; found it set. Use the flag."]
+        problems = [*problems, "run.config_dir must be left to --config-dir · found it set · use the flag"]
     try:
         import_modules(config.imports, catalog.config_dir)
     except ConfigError as error:  # what is known of components depends on it, so that nothing else is told

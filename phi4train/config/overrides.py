@@ -30,7 +30,7 @@ def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool =
     accepted: dict[str, str] = {}
     swept_keys: list[str] = []
     problems = [
-        f"files under --config-dir must have new names; found {name}, which phi4train has too. Rename it."
+        f"files under --config-dir must have new names · found {name}, which phi4train has too · rename it"
         for name in catalog.collisions()
     ]
     chosen: set[str] = set()
@@ -39,7 +39,7 @@ def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool =
             override = parser.parse_override(text)
         except HydraException:
             problems.append(
-                f"an override must read key=value; found '{text}'. Quote values with special characters."
+                f"an override must read key=value · found '{text}' · quote values with special characters"
             )
             continue
         chosen.add(override.key_or_group)
@@ -51,7 +51,7 @@ def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool =
                 swept_keys.append(override.key_or_group)
     if "stage" not in chosen:
         stages = ", ".join(catalog.stage_descriptions())
-        problems.insert(0, f"stage must be chosen, and is not. Add stage=<one of {stages}>.")
+        problems.insert(0, f"stage must be chosen · found none · add stage=<one of {stages}>")
     return CheckedOverrides(accepted, swept_keys, problems)
 
 
@@ -60,12 +60,15 @@ def _problems(override: Override, catalog: Catalog, multirun: bool) -> Iterator[
     if override.is_hydra_override():
         return
     if override.is_sweep_override() and not multirun:
-        yield f"{key} must be one value; found '{override.input_line}'. Add -m to try each, or write [a,b]."
+        yield f"{key} must be one value · found '{override.input_line}' · add -m to try each, or write [a,b]"
     elif key in GROUPS:
         known = catalog.options[key]
         for option in _chosen_options(override):
             if option not in known:
-                yield f"{key} must be an option of its group; found '{option}'{did_you_mean(option, known)}."
+                yield (
+                    f"{key} must be an option of its group · found '{option}'{did_you_mean(option, known)} · "
+                    "correct the name"
+                )
     elif not is_known_key(key):
         yield unknown_key(key)
     elif not override.is_delete():

@@ -40,6 +40,6 @@ def unreadable_yaml(error: yaml.YAMLError) -> ConfigError:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     where = f"{mark.name}, line {mark.line + 1}" if mark is not None else "it"
     return ConfigError(
-        f"files of stages, scales and curricula must be readable YAML; found in {where}: {problem or error}. "
-        "Mend the file."
+        f"files of stages, scales and curricula must be readable YAML · found in {where}: {problem or error} "
+        "· mend the file"
     )

@@ -1,4 +1,4 @@
-"""The closed, typed schema of a run: plain dataclasses, no Hydra, no torch.
+"""The closed, typed schema of a run: plain dataclasses, no Hydra, no torch; ranges beside their numbers.
 
 Science keys decide what is learned (a change refuses a resume and makes a stage stale); the others say
 where, how fast, how watched and how described (they may differ on resume). `MACHINE_KEYS` draws the line.
@@ -6,9 +6,12 @@ where, how fast, how watched and how described (they may differ on resume). `MAC
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Annotated
 
 from phi4train.data.commands import DEFAULT_DATA_ROOT
+from phi4train.data.media.spec_augment import SpecAugment
 from phi4train.model.shapes import ModelShape
+from phi4train.ranges import Above, AtLeast, Below, Between
 
 MACHINE_KEYS = (
     *("resume", "run", "hardware", "checkpoint", "logger", "imports"),
@@ -70,13 +73,13 @@ class Device(Enum):
 class BudgetConfig:
     """How long a stage trains and how large a step is: `max_steps` or `tokens`, and one `global_batch_*`."""
 
-    max_steps: int | None = None
+    max_steps: Annotated[int, Above(0)] | None = None
     """Optimizer steps."""
-    tokens: int | None = None
+    tokens: Annotated[int, Above(0)] | None = None
     """Token budget D; max_steps is then D / global_batch_tokens, rounded up."""
-    global_batch_tokens: int | None = None
+    global_batch_tokens: Annotated[int, Above(0)] | None = None
     """Real tokens of an optimizer step over all ranks, on average."""
-    global_batch_samples: int | None = None
+    global_batch_samples: Annotated[int, Above(0)] | None = None
     """Samples of an optimizer step over all ranks, exactly."""
 
 
@@ -84,11 +87,11 @@ class BudgetConfig:
 class LrLawConfig:
     """Peak learning rate LR*(D) = B * D^-exponent (Bjorck et al., arXiv 2409.19913)."""
 
-    B: float = 0.0
+    B: Annotated[float, Above(0)] = 0.0
     """Best learning rate at a budget of one token unit (see `unit_tokens`)."""
     exponent: float = 0.32
     """Exponent of the token budget."""
-    unit_tokens: float = 1e9
+    unit_tokens: Annotated[float, Above(0)] = 1e9
     """Tokens that D counts in: B is the best learning rate at a budget of this many tokens."""
 
 
@@ -96,18 +99,18 @@ class LrLawConfig:
 class OptimizerConfig:
     """AdamW. Exactly one of `lr` and `lr_law`."""
 
-    lr: float | None = None
+    lr: Annotated[float, Above(0)] | None = None
     """Peak learning rate."""
     lr_law: LrLawConfig | None = None
     """Rule that gives the peak learning rate from the token budget."""
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    weight_decay: float = 0.0
+    beta1: Annotated[float, AtLeast(0), Below(1)] = 0.9
+    beta2: Annotated[float, AtLeast(0), Below(1)] = 0.95
+    eps: Annotated[float, Above(0)] = 1e-8
+    weight_decay: Annotated[float, AtLeast(0)] = 0.0
     """Applied to matrices only; norms, biases and separators are exempt."""
-    gradient_clip_val: float = 1.0
+    gradient_clip_val: Annotated[float, AtLeast(0)] = 1.0
     """Largest global gradient norm; 0 turns clipping off."""
-    lr_multipliers: dict[str, float] = field(default_factory=dict)
+    lr_multipliers: dict[str, Annotated[float, AtLeast(0)]] = field(default_factory=dict)
     """Factor on the learning rate by component; 1 where absent."""
 
 
@@ -116,28 +119,14 @@ class ScheduleConfig:
     """Learning rate over the steps."""
 
     kind: ScheduleKind = ScheduleKind.cosine
-    warmup_steps: int = 0
+    warmup_steps: Annotated[int, AtLeast(0)] = 0
     """Steps of linear warmup from 0."""
-    warmup_fraction: float = 0.0
+    warmup_fraction: Annotated[float, AtLeast(0), Below(1)] = 0.0
     """Warmup as a share of max_steps; used when warmup_steps is 0."""
-    decay_fraction: float = 0.1
+    decay_fraction: Annotated[float, Between(0, 1)] = 0.1
     """Share of the steps in which `wsd` decays."""
-    min_lr_fraction: float = 0.0
+    min_lr_fraction: Annotated[float, Between(0, 1)] = 0.0
     """Learning rate at the end, as a share of the peak."""
-
-
-@dataclass
-class SpecAugmentConfig:
-    """Masks in the log-mel features of audio, in training only (SpecAugment); off by default."""
-
-    time_masks: int = 0
-    """Stretches of time masked in each clip."""
-    time_width: int = 0
-    """Widest of them, in frames of 10 ms; never more than half of the clip."""
-    frequency_masks: int = 0
-    """Stretches of mel bands masked in each clip."""
-    frequency_width: int = 0
-    """Widest of them, in mel bands."""
 
 
 @dataclass
@@ -146,23 +135,23 @@ class DataConfig:
 
     manifest: str = "???"
     """Name of a mixture under data_manifests/, or a path to a YAML file."""
-    context_tokens: int = 4096
+    context_tokens: Annotated[int, Above(0)] = 4096
     """Longest sample and size of a pack, in tokens."""
-    max_crops: int = 36
+    max_crops: Annotated[int, Above(0)] = 36
     """Most sub-crops of an image (dynamic multi-crop)."""
-    max_image_pixels: int = 100_000_000
+    max_image_pixels: Annotated[int, Above(0)] = 100_000_000
     """Images with more pixels are skipped before they are decoded."""
-    video_fps: float | None = None
+    video_fps: Annotated[float, Above(0)] | None = None
     """Frames per second that are kept of a video; null: all."""
-    max_frames: int = 64
+    max_frames: Annotated[int, Above(0)] = 64
     """Most frames of a video; of more, evenly spread ones are kept."""
-    max_audio_seconds: float = 1800.0
+    max_audio_seconds: Annotated[float, Above(0)] = 1800.0
     """Longer audio clips are skipped before they are decoded."""
-    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    spec_augment: SpecAugment = field(default_factory=SpecAugment)
     """Masks in audio features."""
-    max_bad_fraction: float = 0.01
+    max_bad_fraction: Annotated[float, Between(0, 1)] = 0.01
     """The run stops when a larger share of the samples so far could not be used."""
-    max_bad_in_a_row: int = 100
+    max_bad_in_a_row: Annotated[int, Above(0)] = 100
     """The run stops when this many samples in a row could not be used."""
     routing: Routing = Routing.sample
 
@@ -171,15 +160,15 @@ class DataConfig:
 class AuxiliaryConfig:
     """Losses beside the objective; off by default, as the paper has none."""
 
-    reading_weight: float = 0.0
+    reading_weight: Annotated[float, AtLeast(0)] = 0.0
     """Factor of a cross-entropy of media tokens, a mean per slot that a record's `reading` labels; 0: off."""
-    ctc_weight: float = 0.0
+    ctc_weight: Annotated[float, AtLeast(0)] = 0.0
     """Factor of a CTC loss of audio tokens, a mean per target token, beside the loss; 0: off."""
     ctc_tasks: list[str] = field(default_factory=lambda: ["asr"])
     """First words of the names of tasks (`asr` of `asr_en`) whose answers are what their one clip says."""
     ctc_blank: str = "~"
     """A text of one token, which audio tokens are to look like where nothing new is heard."""
-    extra: dict[str, float] = field(default_factory=dict)
+    extra: dict[str, Annotated[float, AtLeast(0)]] = field(default_factory=dict)
     """Factors of further losses by name, each a mean per target, beside the objective; 0: off."""
 
 
@@ -189,13 +178,13 @@ class EvaluationConfig:
 
     manifest: str | None = None
     """Held-out mixture; None: nothing is evaluated."""
-    every_n_steps: int = 0
+    every_n_steps: Annotated[int, AtLeast(0)] = 0
     """0: only at the end of the stage."""
-    max_samples: int = 0
+    max_samples: Annotated[int, AtLeast(0)] = 0
     """Samples per source during training; 0: all. The evaluation at the end always takes all."""
-    max_new_tokens: int = 16
+    max_new_tokens: Annotated[int, Above(0)] = 16
     """Longest generated answer in tokens."""
-    baseline_samples: int = 0
+    baseline_samples: Annotated[int, AtLeast(0)] = 0
     """Training samples a source that unigram and bigram models, scored at the end, learn from; 0: none."""
 
 
@@ -207,11 +196,11 @@ class HardwareConfig:
     ranks: int = 1
     """Processes that share a step."""
     precision: Precision = Precision.fp32
-    micro_batch_tokens: int = 4096
+    micro_batch_tokens: Annotated[int, Above(0)] = 4096
     """Tokens that pass through the model at once on one rank; at least `data.context_tokens`."""
-    num_workers: int = 0
+    num_workers: Annotated[int, AtLeast(0)] = 0
     """Processes that decode samples; 0: the main process does it."""
-    num_threads: int = 0
+    num_threads: Annotated[int, AtLeast(0)] = 0
     """CPU threads of torch; 0: all cores."""
     activation_checkpointing: list[str] = field(default_factory=list)
     """Components whose activations are recomputed in the backward pass."""
@@ -221,10 +210,10 @@ class HardwareConfig:
 class CheckpointConfig:
     """When the full training state is saved and which are kept."""
 
-    every_n_steps: int = 1000
+    every_n_steps: Annotated[int, AtLeast(0)] = 1000
     """0: only at the end."""
-    keep_last_n: int = 2
-    keep_every_n: int = 0
+    keep_last_n: Annotated[int, Above(0)] = 2
+    keep_every_n: Annotated[int, AtLeast(0)] = 0
     """Also keep checkpoints whose step is a multiple of this; 0: none."""
 
 
@@ -248,7 +237,7 @@ class RunPathsConfig:
 class LoggerConfig:
     """Where metrics go besides metrics.jsonl and the terminal."""
 
-    every_n_steps: int = 10
+    every_n_steps: Annotated[int, Above(0)] = 10
     wandb_project: str | None = None
     """Weights & Biases project; None: off."""
 
@@ -257,7 +246,7 @@ class LoggerConfig:
 class SafetyConfig:
     """When a run gives up."""
 
-    max_bad_steps: int = 5
+    max_bad_steps: Annotated[int, Above(0)] = 5
     """Steps in a row whose loss or gradient is not finite (each is skipped and counted)."""
 
 
@@ -286,7 +275,7 @@ class Config:
     """The loss that is minimised, by name; modules of `imports` may add some."""
     objective_settings: dict[str, float] = field(default_factory=dict)
     """Numbers of the objective that differ from its defaults."""
-    seed: int = 0
+    seed: Annotated[int, AtLeast(0), Below(2**63)] = 0
     tokenizer: str = "o200k"
     """`o200k`, or a tokenizer file relative to run.data_root."""
     model: ModelShape = field(default_factory=ModelShape)

@@ -37,4 +37,7 @@ def require_distinct_runs(configs: Sequence[Config]) -> None:
     names = [f"{config.stage}/{config.run.name}" for config in configs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigError(f"each trial must have a run folder of its own; found twice: {', '.join(twice)}.")
+        raise ConfigError(
+            f"each trial must have a run folder of its own · found twice: {', '.join(twice)} · "
+            "remove one of each two, or train it alone under another run.name"
+        )

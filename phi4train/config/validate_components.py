@@ -26,28 +26,28 @@ def component_problems(
     """Problems of names and of the stage graph; arguments as for `validate.find_problems`."""
     unknown = [parent for parent in config.parents if parent not in stages]
     for parent in unknown:
-        yield f"parents must be stages; found '{parent}'{did_you_mean(parent, stages)}."
+        yield f"parents must be stages · found '{parent}'{did_you_mean(parent, stages)} · correct the name"
     for stage in config.run.parents:
         if stage not in config.parents:
             yield (
-                f"run.parents must name parents of this stage; found '{stage}'"
-                f"{did_you_mean(stage, config.parents)}."
+                f"run.parents must name parents of this stage · found '{stage}'"
+                f"{did_you_mean(stage, config.parents)} · correct the name"
             )
     yield from _name_problems(config)
     yield from _extra_problems(config.model.extra)
     if not config.trainable:
-        yield "trainable must name at least one component; found none."
+        yield "trainable must name at least one component · found none · name one"
     if unknown:
         return
     try:
         provided = _provided(config.parents, recipe, (config.stage,))
     except _Cycle as cycle:
-        yield f"parents must not lead back to a stage; found {cycle}. Remove one of these parents."
+        yield f"parents must not lead back to a stage · found {cycle} · remove one of these parents"
         return
     for name in sorted(provided - {*known_components()}):
         yield (
-            f"the component {name} comes from a parent, and must be known here too; found no module that "
-            "registers it. Add to imports what the parent's recipe imports."
+            f"the component {name} comes from a parent, and must be known here too · found no module that "
+            "registers it · add to imports what the parent's recipe imports"
         )
     yield from _origin_problems(config, provided)
 
@@ -61,7 +61,10 @@ def _name_problems(config: Config) -> Iterator[str]:
     adapters = [name.removeprefix(LORA_PREFIX) for name in known if name.startswith(LORA_PREFIX)]
     for adapter in config.model.lora:
         if adapter not in adapters:
-            yield f"model.lora must name known adapters; found '{adapter}'{did_you_mean(adapter, adapters)}."
+            yield (
+                f"model.lora must name known adapters · found '{adapter}'{did_you_mean(adapter, adapters)} · "
+                "correct the name"
+            )
     places: dict[str, Iterable[str]] = {
         "trainable": config.trainable,
         "init": config.init,
@@ -71,34 +74,41 @@ def _name_problems(config: Config) -> Iterator[str]:
     for key, names in places.items():
         for name in names:
             if name not in known:
-                yield f"{key} must name components; found '{name}'{did_you_mean(name, known)}."
+                hint = did_you_mean(name, known)
+                yield f"{key} must name components · found '{name}'{hint} · correct the name"
             elif name.startswith(LORA_PREFIX) and name.removeprefix(LORA_PREFIX) not in config.model.lora:
                 adapter = name.removeprefix(LORA_PREFIX)
                 yield (
-                    f"{key} must name adapters of model.lora; found '{name}'"
-                    f"{did_you_mean(adapter, config.model.lora)}."
+                    f"{key} must name adapters of model.lora · found '{name}'"
+                    f"{did_you_mean(adapter, config.model.lora)} · correct the name, or give its size there"
                 )
     for name in config.hardware.activation_checkpointing:
         if name in known and name not in _LAYERED:
             yield (
                 "hardware.activation_checkpointing must name components with layers, "
-                f"{' or '.join(_LAYERED)}; found '{name}'. Remove it."
+                f"{' or '.join(_LAYERED)} · found '{name}' · remove it"
             )
     for name in config.optimizer.lr_multipliers:
         if name in known and name not in config.trainable:
-            yield f"optimizer.lr_multipliers must name trainable components; found '{name}', which is frozen."
+            yield (
+                f"optimizer.lr_multipliers must name trainable components · found '{name}', which is frozen "
+                "· remove it"
+            )
     if len(set(config.trainable)) < len(config.trainable):
-        yield f"trainable must name each component once; found {config.trainable}."
+        yield f"trainable must name each component once · found {config.trainable} · remove the second"
 
 
 def _extra_problems(extra: Mapping[str, float]) -> Iterator[str]:
     sizes = known_sizes()
     for key, value in extra.items():
         if key not in sizes:
-            hint = did_you_mean(key, sizes) if sizes else "; imports add none"
-            yield f"model.extra must name sizes of components that imports add; found '{key}'{hint}."
+            hint = did_you_mean(key, sizes) if sizes else ", and imports that add none"
+            yield (
+                f"model.extra must name sizes of components that imports add · found '{key}'{hint} · "
+                "correct the name, or import what adds it"
+            )
         elif isinstance(sizes[key], int) and value != int(value):
-            yield f"model.extra.{key} must be a whole number; found {value}."
+            yield f"model.extra.{key} must be a whole number · found {value} · round it"
 
 
 def _provided(parents: Iterable[str], recipe: Callable[[str], Config], path: tuple[str, ...]) -> set[str]:
@@ -117,18 +127,21 @@ def _origin_problems(config: Config, provided: set[str]) -> Iterator[str]:
     for name in config.trainable:
         if name in known_components() and name not in provided and name not in config.init:
             yield (
-                f"the trainable component {name} must come from a parent or from init; found in neither. "
-                f"Add a parent that trains it, or init: {{{name}: fresh}}."
+                f"the trainable component {name} must come from a parent or from init · found in neither · "
+                f"add a parent that trains it, or init: {{{name}: fresh}}"
             )
     for name, value in config.init.items():
         if name in provided:
             yield (
-                f"init must name components that no parent provides; found '{name}', which one hands on. "
-                "Remove it; to start from another artifact, set run.parents.<stage>=<folder>."
+                f"init must name components that no parent provides · found '{name}', which one hands on · "
+                "remove it; to start from another artifact, set run.parents.<stage>=<folder>"
             )
         yield from _init_problems(config, name, value, provided)
     if "language_model" not in provided and "language_model" not in config.init:
-        yield "every run needs the component language_model, from a parent or from init; found in neither."
+        yield (
+            "every run needs the component language_model, from a parent or from init · found in neither · "
+            "add a parent that has it, or init: {language_model: fresh}"
+        )
 
 
 def _init_problems(config: Config, name: str, value: str, provided: set[str]) -> Iterator[str]:
@@ -139,20 +152,20 @@ def _init_problems(config: Config, name: str, value: str, provided: set[str]) ->
     if value not in known:
         if "/" not in value and not Path(value).is_dir():
             yield (
-                f"init.{name} must be {FRESH}, a component of a parent, or an artifact folder; "
-                f"found '{value}'{did_you_mean(value, [FRESH, *known])}."
+                f"init.{name} must be {FRESH}, a component of a parent, or an artifact folder · "
+                f"found '{value}'{did_you_mean(value, [FRESH, *known])} · correct it"
             )
     elif value not in provided:
         yield (
-            f"init.{name} must copy a component that a parent hands on; found '{value}', which none does. "
-            f"Add a parent that has it, or write {FRESH}."
+            f"init.{name} must copy a component that a parent hands on · found '{value}', which none does · "
+            f"add a parent that has it, or write {FRESH}"
         )
     elif {name, value} <= {*COMPONENT_NAMES} and _tensor_shapes(config, name) != _tensor_shapes(
         config, value
     ):
         yield (
-            f"init.{name} must copy a component with tensors of the same shapes; found '{value}'. "
-            f"Write {FRESH}."
+            f"init.{name} must copy a component with tensors of the same shapes · found '{value}' · "
+            f"write {FRESH}"
         )
 
 

@@ -5,6 +5,9 @@ files and the Phi-4-Mini technical report, arXiv 2503.01743.
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from phi4train.ranges import Above, AtLeast, Below
 
 PHI4_LONG_FACTOR = (
     1.0, 1.118320672, 1.250641126, 1.398617824, 1.564103225, 1.74916897, 1.956131817, 2.187582649,
@@ -20,17 +23,17 @@ PHI4_LONG_FACTOR = (
 class RopeShape:
     """Rotary position embedding with LongRoPE: short factors up to `original_context`, long ones beyond."""
 
-    theta: float = 10000.0
+    theta: Annotated[float, Above(0)] = 10000.0
     """Base of the rotary frequencies."""
     partial_rotary_factor: float = 0.75
     """Share of each head's dimensions that is rotated; the rest passes through."""
-    original_context_tokens: int = 4096
+    original_context_tokens: Annotated[int, AtLeast(2)] = 4096
     """Longest sample, in tokens, that uses `short_factor`."""
     max_context_tokens: int = 131072
     """Longest sample, in tokens, that the model is meant for; sets the attention scaling."""
-    short_factor: list[float] = field(default_factory=lambda: [1.0] * 48)
+    short_factor: list[Annotated[float, Above(0)]] = field(default_factory=lambda: [1.0] * 48)
     """Divisor of each rotary frequency for short samples; rotary_dim / 2 values."""
-    long_factor: list[float] = field(default_factory=lambda: list(PHI4_LONG_FACTOR))
+    long_factor: list[Annotated[float, Above(0)]] = field(default_factory=lambda: list(PHI4_LONG_FACTOR))
     """Divisor of each rotary frequency for long samples; rotary_dim / 2 values."""
 
 
@@ -38,14 +41,14 @@ class RopeShape:
 class LanguageModelShape:
     """Decoder-only transformer with fused projections, grouped-query attention and tied embeddings."""
 
-    vocab_size: int = 200064
-    hidden_dim: int = 3072
-    intermediate_dim: int = 8192
-    num_layers: int = 32
-    num_heads: int = 24
-    num_kv_heads: int = 8
-    norm_eps: float = 1e-5
-    initializer_range: float = 0.02
+    vocab_size: Annotated[int, Above(0)] = 200064
+    hidden_dim: Annotated[int, Above(0)] = 3072
+    intermediate_dim: Annotated[int, Above(0)] = 8192
+    num_layers: Annotated[int, Above(0)] = 32
+    num_heads: Annotated[int, Above(0)] = 24
+    num_kv_heads: Annotated[int, Above(0)] = 8
+    norm_eps: Annotated[float, AtLeast(0)] = 1e-5
+    initializer_range: Annotated[float, AtLeast(0)] = 0.02
     rope: RopeShape = field(default_factory=RopeShape)
 
     @property
@@ -72,16 +75,16 @@ class LanguageModelShape:
 class VisionShape:
     """SigLIP-style encoder of square crops, 2x2 token merge, two-layer projector."""
 
-    hidden_dim: int = 1152
-    intermediate_dim: int = 4304
-    num_layers: int = 27
+    hidden_dim: Annotated[int, Above(0)] = 1152
+    intermediate_dim: Annotated[int, Above(0)] = 4304
+    num_layers: Annotated[int, AtLeast(2)] = 27
     """Layers of the released encoder; the last one is never used and not allocated for training."""
-    num_heads: int = 16
-    crop_size: int = 448
+    num_heads: Annotated[int, Above(0)] = 16
+    crop_size: Annotated[int, Above(0)] = 448
     """Side of a crop in pixels."""
-    patch_size: int = 14
+    patch_size: Annotated[int, Above(0)] = 14
     """Side of a patch in pixels; crop_size / patch_size must be even."""
-    norm_eps: float = 1e-6
+    norm_eps: Annotated[float, AtLeast(0)] = 1e-6
 
 
 @dataclass
@@ -90,29 +93,29 @@ class AudioShape:
 
     num_mels: int = 80
     """Mel bands of a feature frame."""
-    hidden_dim: int = 1024
-    intermediate_dim: int = 1536
-    num_layers: int = 24
-    num_heads: int = 16
-    subsampling_channels: int = 1024
+    hidden_dim: Annotated[int, Above(0)] = 1024
+    intermediate_dim: Annotated[int, Above(0)] = 1536
+    num_layers: Annotated[int, Above(0)] = 24
+    num_heads: Annotated[int, Above(0)] = 16
+    subsampling_channels: Annotated[int, Above(0)] = 1024
     """Channels of the three convolutions that each halve time and frequency."""
-    conv_kernel_size: int = 3
+    conv_kernel_size: Annotated[int, Above(0)] = 3
     """Width of the causal depthwise convolution in each block, in tokens."""
-    window_tokens: int = 500
+    window_tokens: Annotated[int, Above(0)] = 500
     """Longest stretch that attends to itself, in tokens of 80 ms; longer clips are cut into such windows."""
-    bias_max_distance: int = 500
+    bias_max_distance: Annotated[int, Above(0)] = 500
     """Distance, in tokens, beyond which the relative attention bias stays the same."""
-    norm_eps: float = 1e-5
-    dropout: float = 0.0
+    norm_eps: Annotated[float, AtLeast(0)] = 1e-5
+    dropout: Annotated[float, AtLeast(0), Below(1)] = 0.0
 
 
 @dataclass
 class LoraShape:
     """One low-rank adapter over the four fused linear layers of every decoder layer."""
 
-    r: int = 256
+    r: Annotated[int, Above(0)] = 256
     alpha: int = 512
-    dropout: float = 0.0
+    dropout: Annotated[float, AtLeast(0), Below(1)] = 0.0
 
 
 @dataclass
@@ -123,7 +126,7 @@ class ModelShape:
     vision: VisionShape = field(default_factory=VisionShape)
     audio: AudioShape = field(default_factory=AudioShape)
     lora: dict[str, LoraShape] = field(
-        default_factory=lambda: {"vision": LoraShape(256, 512, 0.0), "speech": LoraShape(320, 640, 0.01)}
+        default_factory=lambda: {"vision": LoraShape(), "speech": LoraShape(320, 640, 0.01)}
     )
     """Adapters by name; the component of adapter `x` is `lora.x`."""
     extra: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The data of a mixture under the limits of a recipe, opened."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from phi4train.config.resources import manifest_folders
@@ -9,7 +9,6 @@ from phi4train.config.schema import Config
 from phi4train.data.batches.loader import DataPlan
 from phi4train.data.media.images import ImageGeometry
 from phi4train.data.media.limits import Limits
-from phi4train.data.media.spec_augment import SpecAugment
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.tokenizer import Tokenizer, load_tokenizer
 from phi4train.data.shards.manifest import load_manifest
@@ -83,7 +82,7 @@ def data_plan(config: Config, data: StageData) -> DataPlan:
         pack_tokens=config.data.context_tokens,
         micro_batch_tokens=config.hardware.micro_batch_tokens,
         seed=config.seed,
-        spec_augment=SpecAugment(**asdict(config.data.spec_augment)),
+        spec_augment=config.data.spec_augment,
     )
 
 

@@ -1,7 +1,7 @@
 """AdamW over the trainable tensors, with state that is saved and loaded by tensor name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,11 @@ STATE_KINDS = ("exp_avg", "exp_avg_sq", "step")
 class AdamWSettings:
     """AdamW (Loshchilov & Hutter, arXiv 1711.05101); weight decay applies to matrices only."""
 
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    lr_multipliers: Mapping[str, float] = field(default_factory=dict)
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    lr_multipliers: Mapping[str, float]
     """Factor on the learning rate by component; 1 where absent."""
 
 

@@ -105,7 +105,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
     ("override", "message"),
     [
         ("stage=vison_sft", "found 'vison_sft' (did you mean 'vision_sft'?)"),
-        ("optimizer.lrr=1", "optimizer.lrr must be a key of the configuration, and is not"),
+        ("optimizer.lrr=1", "optimizer.lrr must be a key of the configuration · found no such key"),
         ("trainable=[lora.vison]", "found 'lora.vison' (did you mean 'lora.vision'?)"),
         ("data.manifest=demo_lm_stf", "there is no 'demo_lm_stf' (did you mean 'demo_lm_sft'?)"),
     ],
@@ -215,7 +215,7 @@ def test_a_disk_that_is_full(
 
 def test_a_folder_of_runs_that_cannot_be_made(bench: Bench, told: Callable[[], str]) -> None:
     assert bench.train("run.root=/proc/nowhere") == 2
-    assert "/proc/nowhere" in (message := told()) and "Free space or mend permissions" in message
+    assert "/proc/nowhere" in (message := told()) and "free space or mend permissions" in message
 
 
 def test_settings_that_changed_before_a_resume(bench: Bench, told: Callable[[], str]) -> None:

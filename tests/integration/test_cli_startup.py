@@ -57,9 +57,9 @@ def test_help_without_a_stage_but_with_other_words_is_help() -> None:
 def test_a_typo_exits_with_2_and_debug_shows_the_traceback() -> None:
     plain, debug = run("stage=lm_stf"), run("stage=lm_stf", "--debug")
     assert plain.returncode == 2
-    assert (
-        plain.stderr
-        == "error: stage must be an option of its group; found 'lm_stf' (did you mean 'lm_sft'?).\n"
+    assert plain.stderr == (
+        "error: stage must be an option of its group · found 'lm_stf' (did you mean 'lm_sft'?) · "
+        "correct the name\n"
     )
     assert "Traceback" in debug.stderr
 

@@ -11,13 +11,20 @@ import torch
 from phi4train.data.batches.loader import DataPlan, StepBatch, build_loader
 from phi4train.data.media.images import ImageGeometry
 from phi4train.data.media.limits import Limits
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
 from phi4train.data.shards.manifest import load_manifest
 from phi4train.data.shards.mixture import index_manifest, open_mixture
 from phi4train.data.shards.writer import ShardWriter
 
-PLAN = DataPlan(BatchSize(samples=4), Limits(64, 10_000, ImageGeometry(56, 14, 4)), 128, 256, seed=0)
+PLAN = DataPlan(
+    BatchSize(samples=4),
+    Limits(64, 10_000, ImageGeometry(56, 14, 4), max_audio_seconds=60, video_fps=None, max_frames=8),
+    *(128, 256),
+    seed=0,
+    spec_augment=NO_SPEC_AUGMENT,
+)
 
 
 class RangeHandler(BaseHTTPRequestHandler):

@@ -42,7 +42,7 @@ def test_grids_and_token_counts_equal_the_reference_at_the_released_size(
 ) -> None:
     no_pixels = SimpleNamespace(resize=lambda image, size: image, pad=lambda image, *args, **options: image)
     monkeypatch.setattr(image_processing_phi4_multimodal, "tvF", no_pixels)
-    processor, geometry = Phi4MultimodalImageProcessor(), ImageGeometry(max_crops=max_crops)
+    processor, geometry = Phi4MultimodalImageProcessor(), ImageGeometry(448, 14, max_crops)
     ties = [(71 * 240, 2 * 240), (1120, 448 * 20), (4480, 4480), (1500 * 3, 1500 * 2)]
     for width, height in [*random_sizes(300, longest=4500), *ties]:
         image = torch.empty(1).expand(3, height, width)
@@ -83,10 +83,11 @@ def test_pixels_masks_and_token_counts_equal_the_reference_at_a_small_size(max_c
 @pytest.mark.parametrize("size", [(448, 448), (300, 200), (449, 449), (1000, 700)])
 def test_a_processed_image_equals_the_reference_at_the_released_size(size: tuple[int, int]) -> None:
     reference = Phi4MultimodalImageProcessor()(noise(*size), return_tensors="pt")
-    crops, mask, _ = ImageGeometry().preprocess(noise(*size))
+    geometry = ImageGeometry(448, 14, max_crops=36)
+    crops, mask, _ = geometry.preprocess(noise(*size))
     torch.testing.assert_close(crops, reference["image_pixel_values"][0], rtol=0, atol=1e-4)
     assert torch.equal(reference["image_attention_mask"][0].bool(), mask)
-    assert ImageGeometry().num_image_tokens(*size) == int(reference["num_img_tokens"][0])
+    assert geometry.num_image_tokens(*size) == int(reference["num_img_tokens"][0])
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ FLOORS = (
     ("data", "model"),
     ("objectives",),
     ("batch", "files"),
-    ("errors",),
+    ("errors", "ranges"),
 )
 """The parts of the package from the top down: each may import what stands on lower floors, none its own."""
 
@@ -48,7 +48,7 @@ INNER_FLOORS = {
 
 CONFIG_MAY_IMPORT = {
     *("phi4train.model.shapes", "phi4train.model.component_names"),
-    *("phi4train.data.commands", "phi4train.data.shards.manifest"),
+    *("phi4train.data.commands", "phi4train.data.shards.manifest", "phi4train.data.media.spec_augment"),
 }
 """Modules without torch, so that a typo is told at once."""
 

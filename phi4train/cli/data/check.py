@@ -30,4 +30,6 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
         print(render_check(report))
         unfit += [] if report.is_fit else [name]
     if unfit:
-        raise ManifestError(f"manifests must be fit to train on; not fit: {', '.join(unfit)}.")
+        raise ManifestError(
+            f"manifests must be fit to train on · found unfit: {', '.join(unfit)} · mend what is told above"
+        )

@@ -48,6 +48,6 @@ def _recipe_using(manifest: str, config_dir: Path | None) -> list[str]:
             if manifest in (values["data"]["manifest"], values["evaluation"]["manifest"]):
                 return overrides
     raise ConfigError(
-        f"tokenizer and limits come from a recipe; found none that uses '{manifest}'. "
-        "Add stage=<name> and scale=<name>."
+        f"tokenizer and limits must come from a recipe · found none that uses '{manifest}' · "
+        "add stage=<name> and scale=<name>"
     )

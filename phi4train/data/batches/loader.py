@@ -23,7 +23,7 @@ from phi4train.data.batches.collate import collate
 from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import find_media_kind
-from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT, SpecAugment
+from phi4train.data.media.spec_augment import SpecAugment
 from phi4train.data.order.planner import (
     BLOCK_STEPS,
     ORDER_VERSION,
@@ -92,7 +92,7 @@ class DataPlan:
     pack_tokens: int
     micro_batch_tokens: int
     seed: int
-    spec_augment: SpecAugment = NO_SPEC_AUGMENT
+    spec_augment: SpecAugment
 
 
 def data_fingerprint(mixture: Mixture, plan: DataPlan) -> str:

@@ -68,9 +68,9 @@ class ImageGeometry:
     Source: transformers, Phi4MultimodalImageProcessor (InternVL2's dynamic resolution, arXiv 2404.16821).
     """
 
-    crop_size: int = 448
-    patch_size: int = 14
-    max_crops: int = 36
+    crop_size: int
+    patch_size: int
+    max_crops: int
 
     def __post_init__(self) -> None:
         if self.patch_size < 1 or self.crop_size < 1 or self.crop_size % (2 * self.patch_size):

@@ -21,6 +21,6 @@ class Limits:
     context_tokens: int
     max_image_pixels: int
     geometry: ImageGeometry
-    max_audio_seconds: float = 1800.0
-    video_fps: float | None = None
-    max_frames: int = 64
+    max_audio_seconds: float
+    video_fps: float | None
+    max_frames: int

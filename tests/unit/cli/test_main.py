@@ -61,7 +61,10 @@ def test_a_multirun_with_a_mistake_trains_nothing(
 ) -> None:
     assert main(["-m", "stage=lm_sft", "scale=demo", "schedule.decay_fraction=0.5,2"]) == 2
     assert trained == []
-    assert "schedule.decay_fraction must be between 0 and 1; found 2.0." in capsys.readouterr().err
+    assert (
+        "schedule.decay_fraction must be between 0 and 1 · found 2.0 · choose a number that is"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_users_folder_and_flags_may_stand_anywhere(trained: list[Config], tmp_path: Path) -> None:
@@ -125,10 +128,11 @@ def test_one_mistake_is_one_line_and_several_are_a_list(capsys: pytest.CaptureFi
     assert main(["stage=lm_stf"]) == 2
     assert main(["stage=lm_sft", "lr=1", "seed=x"]) == 2
     assert capsys.readouterr().err == (
-        "error: stage must be an option of its group; found 'lm_stf' (did you mean 'lm_sft'?).\n"
+        "error: stage must be an option of its group · found 'lm_stf' (did you mean 'lm_sft'?) · "
+        "correct the name\n"
         "2 errors:\n"
-        "  - lr must be a key of the configuration, and is not; did you mean optimizer.lr?\n"
-        "  - seed must be a whole number; found 'x'.\n"
+        "  - lr must be a key of the configuration · found no such key · did you mean optimizer.lr?\n"
+        "  - seed must be a whole number · found 'x' · correct the value\n"
     )
 
 
@@ -142,7 +146,7 @@ def test_what_hydra_refuses_is_a_users_error_too(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize("arguments", [["curiculum"], ["lm_sft"]])
 def test_an_unknown_verb_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    assert "the first word must be a verb or stage=<name>; found" in capsys.readouterr().err
+    assert "the first word must be a verb or stage=<name> · found" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("error", "code"), [(CheckpointError("gone"), 2), (StageInterrupted("later"), 75)])
@@ -165,7 +169,7 @@ def test_a_disk_that_fails_is_the_users_to_mend(tmp_path: Path, capsys: pytest.C
     assert main(arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith(
-        f"error: {tmp_path}/file/x/lm_sft/demo must be usable; found: Not a directory. Free"
+        f"error: {tmp_path}/file/x/lm_sft/demo must be usable · found Not a directory · free"
     )
     with pytest.raises(NotADirectoryError):
         main([*arguments, "--debug"])
@@ -184,7 +188,7 @@ def test_mistakes_that_all_stages_of_a_curriculum_share_are_told_once(
 ) -> None:
     assert main(["curriculum", "scale=demo", "seed=x", "model.vision.num_layers=0"]) == 2
     assert capsys.readouterr().err.startswith(
-        "2 errors:\n  - seed must be a whole number; found 'x'.\n  - model."
+        "2 errors:\n  - seed must be a whole number · found 'x' · correct the value\n  - model."
     )
 
 
@@ -210,7 +214,7 @@ def test_a_manifest_that_no_recipe_uses_needs_a_stage(
     path = tmp_path / "mine.yaml"
     path.write_text(MANIFEST)
     assert main(["data", "index", str(path)]) == 2
-    assert f"found none that uses '{path}'. Add stage=<name> and scale=<name>." in capsys.readouterr().err
+    assert f"found none that uses '{path}' · add stage=<name> and scale=<name>" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["index", "check", "stats", "show"])
@@ -244,15 +248,15 @@ def test_a_users_folder_that_is_missing_is_refused_by_every_verb(
 ) -> None:
     assert main([*arguments, "--config-dir", "nowhere"]) == 2
     assert capsys.readouterr().err == (
-        "error: --config-dir must be a folder of yours; there is none at nowhere. Check the path.\n"
+        "error: --config-dir must be a folder of yours · found none at nowhere · check the path\n"
     )
 
 
 @pytest.mark.parametrize(
     ("word", "problem"),
     [
-        ("stage=lm_sft", "a curriculum must choose its own stages; found 'stage=lm_sft'."),
-        ("demo", "A scale is chosen with scale=demo, a curriculum with --name demo."),
+        ("stage=lm_sft", "a curriculum must choose its own stages · found 'stage=lm_sft' · train"),
+        ("demo", "choose a scale with scale=demo, a curriculum with --name demo"),
     ],
 )
 def test_a_curriculum_takes_no_stage_and_no_bare_word(

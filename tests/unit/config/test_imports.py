@@ -53,11 +53,11 @@ def test_nothing_is_searched_where_no_module_is_named(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("own_modalty", r"found 'own_modalty' (did you mean 'own_modality'?)."),
-        ("nothing_like_it", "on the Python path; found 'nothing_like_it'."),
-        ("../own_modality", "imports must name modules, as `import` does; found '../own_modality'."),
-        ("own_modality.py", "the module 'own_modality.py' of imports must be importable; found ModuleNotFoundError"),
-        ("json", "a module of imports must have a name of its own; found "),
+        ("own_modalty", r"found 'own_modalty' (did you mean 'own_modality'?) · correct"),
+        ("nothing_like_it", "on the Python path · found 'nothing_like_it' · correct"),
+        ("../own_modality", "imports must name modules, as `import` does · found '../own_modality' · write"),
+        ("own_modality.py", "the module 'own_modality.py' of imports must be importable · found ModuleNotFoundError"),
+        ("json", "a module of imports must have a name of its own · found "),
     ],
 )  # fmt: skip
 def test_a_module_that_is_not_there_is_told(write: Write, name: str, told: str) -> None:
@@ -73,7 +73,7 @@ def test_without_a_folder_of_ones_own_the_message_says_so(write: Write) -> None:
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("x = 1\nraise ValueError('taken\\nand more')", "found ValueError: taken (PATH, line 2). Mend it"),
+        ("x = 1\nraise ValueError('taken\\nand more')", "found ValueError: taken (PATH, line 2) · mend it"),
         ("import not_installed_anywhere", "found ModuleNotFoundError: No module named 'not_installed_anywhere'"),
         ("import sys\nsys.exit(3)", "found SystemExit: 3 (PATH, line 2)"),
         ("def f(:", "found SyntaxError"),
@@ -97,6 +97,44 @@ def test_the_command_exits_with_2_and_tells_what_else_was_wrong(
     assert code == 2
     assert lines[0] == "2 errors:"
     assert "seeed must be a key" in lines[1] and "found ValueError: no" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("from phi4train.data.shards import ShardWriter",
+         "phi4train.data.shards.ShardWriter is now phi4train.data.shards.writer.ShardWriter"),
+        ("from phi4train.data.loader import DataPlan", "phi4train.data.loader is now phi4train.data.batches.loader"),
+        ("import phi4train.data.loader as l", "phi4train.data.loader is now phi4train.data.batches.loader"),
+        ("from phi4train.data import loader", "phi4train.data.loader is now phi4train.data.batches.loader"),
+        ("import phi4train.training.inputs",
+         "phi4train.training.inputs is now phi4train.run.inputs and phi4train.run.paths and phi4train.run.stage_data"),
+    ],
+)  # fmt: skip
+def test_a_users_module_with_an_old_import_is_told_the_new_one(
+    code: str, told: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write("own_modality", f"import json\n{code}\n")
+    assert main(["stage=lm_sft", "scale=demo", "imports=[own_modality]", "--config-dir", str(folder)]) == 2
+    message = capsys.readouterr().err
+    assert message.endswith(f" ({folder}/own_modality.py, line 2) · {told}\n")
+    assert message.count("\n") == 1 and "Traceback" not in message
+
+
+def test_all_old_imports_of_a_module_are_told_at_once(write: Write) -> None:
+    code = "from phi4train.data.media import (\n    media_kind,\n    MediaKind,\n)\nfrom phi4train.data import collate\n"
+    with pytest.raises(ConfigError) as caught:
+        import_modules(["own_modality"], write("own_modality", code))
+    assert [problem.rpartition(" · ")[2] for problem in caught.value.problems] == [
+        "phi4train.data.media.media_kind is now phi4train.data.media.registry.media_kind",
+        "phi4train.data.media.MediaKind is now phi4train.data.media.kind.MediaKind",
+        "phi4train.data.collate is now phi4train.data.batches.collate",
+    ]
+
+
+def test_a_name_that_never_was_is_told_as_python_does(write: Write) -> None:
+    with pytest.raises(ConfigError, match="found ImportError: cannot import name 'Nothing'"):
+        import_modules(["own_modality"], write("own_modality", "from phi4train.data.shards import Nothing"))
 
 
 ADDING = """\
@@ -129,7 +167,7 @@ def test_added_components_adapters_and_sizes_are_known_to_validation(write: Writ
     ("override", "told"),
     [
         ("model.extra.own_encoder.widht=3", "found 'own_encoder.widht' (did you mean 'own_encoder.width'?)"),
-        ("model.extra.own_encoder.width=2.5", "model.extra.own_encoder.width must be a whole number; found 2.5"),
+        ("model.extra.own_encoder.width=2.5", "model.extra.own_encoder.width must be a whole number · found 2.5"),
         ("trainable=[own_encodr]", "found 'own_encodr' (did you mean 'own_encoder'?)"),
         ("model.lora.ovn.r=3", "found 'ovn' (did you mean 'own'?)"),
     ],
@@ -139,7 +177,7 @@ def test_a_wrong_name_beside_added_ones_is_told(write: Write, override: str, tol
 
 
 def test_a_size_that_nobody_adds_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"found 'own_encoder\.width'; imports add none"):
+    with pytest.raises(ConfigError, match=r"found 'own_encoder\.width', and imports that add none"):
         load_config(["stage=lm_sft", "scale=demo", "model.extra.own_encoder.width=3"])
 
 

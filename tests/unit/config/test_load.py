@@ -69,20 +69,20 @@ def test_a_users_recipe_builds_on_a_bundled_one(own: Path) -> None:
 
 def test_a_users_file_that_hydra_would_ignore_is_refused(own: Path) -> None:
     write(own / "stage" / "vision_sft.yaml", "seed: 3\n")
-    with pytest.raises(ConfigError, match=r"must have new names; found stage/vision_sft\.yaml"):
+    with pytest.raises(ConfigError, match=r"must have new names · found stage/vision_sft\.yaml"):
         load_config(["stage=vision_sft"], own)
 
 
 def test_a_users_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"--config-dir must be a folder of yours; there is none at .*/nowhere"
+        ConfigError, match=r"--config-dir must be a folder of yours · found none at .*/nowhere"
     ):
         load_config(["stage=vision_sft"], tmp_path / "nowhere")
 
 
 def test_a_users_file_that_is_no_yaml_is_named_with_its_line(own: Path) -> None:
     write(own / "stage" / "broken.yaml", "defaults: [vision_sft]\nseed: ]\n")
-    with pytest.raises(ConfigError, match=r"readable YAML; found in .*stage/broken\.yaml, line 3: "):
+    with pytest.raises(ConfigError, match=r"readable YAML · found in .*stage/broken\.yaml, line 3: "):
         load_config(["stage=broken"], own)
     with pytest.raises(ConfigError, match=r"stage/broken\.yaml, line 3: "):
         load_config([], own)
@@ -111,10 +111,10 @@ def test_mistakes_in_a_users_recipe_and_on_the_command_line_are_reported_togethe
     with pytest.raises(ConfigError) as caught:
         load_config(["stage=wrong", "optimizer.leaning_rate=1", "schedule.decay_fraction=2"], own)
     assert caught.value.problems == [
-        "optimizer.leaning_rate must be a key of the configuration, and is not; did you mean optimizer.lr?",
-        "budgett must be a key of the configuration, and is not; did you mean budget?",
-        "data.max_crops must be a whole number; found 'many'.",
-        "schedule.decay_fraction must be between 0 and 1; found 2.0.",
+        "optimizer.leaning_rate must be a key of the configuration · found no such key · did you mean optimizer.lr?",
+        "budgett must be a key of the configuration · found no such key · did you mean budget?",
+        "data.max_crops must be a whole number · found 'many' · correct the value",
+        "schedule.decay_fraction must be between 0 and 1 · found 2.0 · choose a number that is",
     ]
 
 
@@ -128,5 +128,5 @@ def test_an_ancestor_of_a_users_recipe_may_be_a_users_recipe(own: Path) -> None:
 def test_parents_that_lead_back_are_refused(own: Path) -> None:
     write(own / "stage" / "a.yaml", "defaults: [mine]\nparents: [b]\n")
     write(own / "stage" / "b.yaml", "defaults: [mine]\nparents: [a]\n")
-    with pytest.raises(ConfigError, match="must not lead back to a stage; found a -> b -> a"):
+    with pytest.raises(ConfigError, match="must not lead back to a stage · found a -> b -> a"):
         load_config(["stage=a"], own)

@@ -11,21 +11,21 @@ from phi4train.errors import ConfigError
 @pytest.mark.parametrize(
     ("override", "problem"),
     [
-        ("stage=vision_stf", "stage must be an option of its group; found 'vision_stf' (did you mean 'vision_sft'?)."),
-        ("scale=dem", "scale must be an option of its group; found 'dem' (did you mean 'demo'?)."),
-        ("hardware=gpu", "hardware must be an option of its group; found 'gpu' (known: a100, auto)."),
-        ("lr=1", "lr must be a key of the configuration, and is not; did you mean optimizer.lr?"),
-        ("optimzer.lr=1", "optimzer.lr must be a key of the configuration, and is not; did you mean optimizer.lr?"),
-        ("budget.max_step=1", "budget.max_step must be a key of the configuration, and is not; did you mean budget.max_steps?"),
-        ("+new=1", "new must be a key of the configuration, and is not; `--cfg job` prints all keys."),
-        ("budget.max_steps=abc", "budget.max_steps must be a whole number; found 'abc'."),
-        ("budget.max_steps=1.5", "budget.max_steps must be a whole number; found 1.5."),
-        ("optimizer.lr=nan", "optimizer.lr must be a number; found nan."),
-        ("trainable=language_model", "trainable must be a list; found 'language_model'."),
-        ("budget=3", "budget must be a section with keys of its own; found 3."),
-        ("schedule.kind=cosin", "schedule.kind must be one of wsd, cosine, linear, constant (did you mean 'cosine'?); found 'cosin'."),
-        ("seed=1,2", "seed must be one value; found 'seed=1,2'. Add -m to try each, or write [a,b]."),
-        ("a b", "an override must read key=value; found 'a b'. Quote values with special characters."),
+        ("stage=vision_stf", "stage must be an option of its group · found 'vision_stf' (did you mean 'vision_sft'?) · correct the name"),
+        ("scale=dem", "scale must be an option of its group · found 'dem' (did you mean 'demo'?) · correct the name"),
+        ("hardware=gpu", "hardware must be an option of its group · found 'gpu' (known: a100, auto) · correct the name"),
+        ("lr=1", "lr must be a key of the configuration · found no such key · did you mean optimizer.lr?"),
+        ("optimzer.lr=1", "optimzer.lr must be a key of the configuration · found no such key · did you mean optimizer.lr?"),
+        ("budget.max_step=1", "budget.max_step must be a key of the configuration · found no such key · did you mean budget.max_steps?"),
+        ("+new=1", "new must be a key of the configuration · found no such key · `--cfg job` prints all keys"),
+        ("budget.max_steps=abc", "budget.max_steps must be a whole number · found 'abc' · correct the value"),
+        ("budget.max_steps=1.5", "budget.max_steps must be a whole number · found 1.5 · correct the value"),
+        ("optimizer.lr=nan", "optimizer.lr must be a number · found nan · correct the value"),
+        ("trainable=language_model", "trainable must be a list · found 'language_model' · correct the value"),
+        ("budget=3", "budget must be a section with keys of its own · found 3 · correct the value"),
+        ("schedule.kind=cosin", "schedule.kind must be one of wsd, cosine, linear, constant · found 'cosin' (did you mean 'cosine'?) · correct the value"),
+        ("seed=1,2", "seed must be one value · found 'seed=1,2' · add -m to try each, or write [a,b]"),
+        ("a b", "an override must read key=value · found 'a b' · quote values with special characters"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_the_key_what_was_found_and_what_is_near(override: str, problem: str) -> None:
@@ -35,8 +35,8 @@ def test_a_mistake_is_told_with_the_key_what_was_found_and_what_is_near(override
 def test_a_missing_stage_is_told_with_the_stages() -> None:
     problems = check_overrides(["scale=demo"], Catalog()).problems
     assert problems == [
-        "stage must be chosen, and is not. Add stage=<one of "
-        "lm_pretrain, lm_sft, audio_pretrain, audio_sft, vision_align, vision_pretrain, vision_sft, vision_multiframe, vision_speech>."
+        "stage must be chosen · found none · add stage=<one of "
+        "lm_pretrain, lm_sft, audio_pretrain, audio_sft, vision_align, vision_pretrain, vision_sft, vision_multiframe, vision_speech>"
     ]
 
 
@@ -48,8 +48,8 @@ def test_every_value_of_a_sweep_is_judged() -> None:
     )
     assert checked.swept_keys == ["seed", "scale"]
     assert checked.problems == [
-        "stage must be an option of its group; found 'lm_stf' (did you mean 'lm_sft'?).",
-        "optimizer.lr must be a number; found 'x'.",
+        "stage must be an option of its group · found 'lm_stf' (did you mean 'lm_sft'?) · correct the name",
+        "optimizer.lr must be a number · found 'x' · correct the value",
     ]
 
 

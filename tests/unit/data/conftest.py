@@ -9,7 +9,7 @@ import pytest
 from phi4train.data.media.limits import Limits
 from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
 from phi4train.data.shards.mixture import Mixture, index_manifest, open_mixture
-from tests.unit.data.small_shards import GEOMETRY, words, write_manifest, write_questions, write_texts
+from tests.unit.data.small_shards import limits_of, words, write_manifest, write_questions, write_texts
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 @pytest.fixture
 def limits() -> Limits:
-    return Limits(context_tokens=64, max_image_pixels=10_000, geometry=GEOMETRY)
+    return limits_of(64)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import soundfile
 from PIL import Image
 
 from phi4train.data.media.images import ImageGeometry
+from phi4train.data.media.limits import Limits
 from phi4train.data.shards.manifest import Manifest, load_manifest
 from phi4train.data.shards.writer import ShardWriter
 
@@ -31,6 +32,17 @@ WORDS = (
     "7",
 )
 GEOMETRY = ImageGeometry(crop_size=56, patch_size=14, max_crops=4)
+
+
+def limits_of(
+    context_tokens: int,
+    max_image_pixels: int = 10_000,
+    max_audio_seconds: float = 1800.0,
+    video_fps: float | None = None,
+    max_frames: int = 64,
+) -> Limits:
+    """Limits of tests; of what a test does not name, its samples have less."""
+    return Limits(context_tokens, max_image_pixels, GEOMETRY, max_audio_seconds, video_fps, max_frames)
 
 
 def words(rng: random.Random, number: int) -> str:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -7,8 +8,7 @@ from phi4train.model.components import build_model
 from phi4train.model.phi4 import Phi4Model
 from phi4train.run.schedule import Schedule
 from phi4train.training.module import StageModule
-from phi4train.training.optimizer import AdamWSettings
-from tests.unit.training.tiny_training import SHAPE, build_module
+from tests.unit.training.tiny_training import ADAMW, SHAPE, build_module
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def make_module() -> Callable[..., StageModule]:
     ) -> StageModule:
         model: Phi4Model = build_model(SHAPE, components, seed=0)
         schedule = Schedule(1e-2, 20, ScheduleKind.cosine, 2, 0.1, 0.0)
-        settings = AdamWSettings(weight_decay=weight_decay)
+        settings = replace(ADAMW, weight_decay=weight_decay)
         return build_module(model, trainable, settings, schedule, clip, max_bad_steps)
 
     return make

@@ -14,8 +14,7 @@ from phi4train.run.schedule import Schedule
 from phi4train.training.losses.ctc import Ctc
 from phi4train.training.losses.loss import WeightedLoss
 from phi4train.training.module import StageModule
-from phi4train.training.optimizer import AdamWSettings
-from tests.unit.training.tiny_training import SHAPE, build_module, step
+from tests.unit.training.tiny_training import ADAMW, SHAPE, build_module, step
 
 SPEECH_SHAPE = replace(
     SHAPE,
@@ -145,7 +144,7 @@ def speech_module(
     model = build_model(SPEECH_SHAPE, ("language_model", *AUDIO), seed=0)
     schedule = Schedule(lr, max_steps, ScheduleKind.constant, 0, 0.1, 0.0)
     auxiliaries = [] if auxiliary is None else [auxiliary]
-    return build_module(model, trainable, AdamWSettings(), schedule, auxiliaries=auxiliaries)
+    return build_module(model, trainable, ADAMW, schedule, auxiliaries=auxiliaries)
 
 
 def train(module: StageModule, *micro_batches: Batch) -> StageModule:

@@ -32,6 +32,7 @@ SHAPE = ModelShape(
     ),
     lora={"vision": LoraShape(4, 8, 0.0)},
 )
+ADAMW = AdamWSettings(beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.0, lr_multipliers={})
 
 
 def text_batch(lengths: tuple[int, ...], seed: int = 0, task: str = "text") -> Batch:

@@ -1,6 +1,7 @@
 """Evaluation batches: every sample once, in order, as training batches or as prompts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_unusable_samples_are_reported(
     limits: Limits,
 ) -> None:
     write_questions(tmp_path, 5)
-    tight = Limits(limits.context_tokens, 40 * 40, limits.geometry)
+    tight = replace(limits, max_image_pixels=40 * 40)
     skipped: list[SkippedSample] = []
     batches = list(evaluation_batches(open_all("vision"), tokenizer, tight, tmp_path, 300, skipped))
     assert skipped and {sample.cause for sample in skipped} == {"image_too_large"}
@@ -81,7 +82,7 @@ def test_samples_are_reported_even_when_none_can_be_used(
     tmp_path: Path, open_all: Callable[..., Mixture], tokenizer: Tokenizer, limits: Limits
 ) -> None:
     write_questions(tmp_path, 5)
-    nothing = Limits(limits.context_tokens, 1, limits.geometry)
+    nothing = replace(limits, max_image_pixels=1)
     skipped: list[SkippedSample] = []
     assert list(evaluation_batches(open_all("vision"), tokenizer, nothing, tmp_path, 300, skipped)) == []
     assert len(skipped) == 5

@@ -22,17 +22,24 @@ from phi4train.data.batches.loader import (
     data_fingerprint,
     micro_batches_of,
 )
-from phi4train.data.media.limits import Limits
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize, Planner, StepItems
 from phi4train.data.samples.prompts import EncodedSample
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import ManifestError
-from tests.unit.data.small_shards import GEOMETRY, png, question, words, write_questions, write_texts
+from tests.unit.data.small_shards import limits_of, png, question, words, write_questions, write_texts
 
-LIMITS = Limits(context_tokens=64, max_image_pixels=10_000, geometry=GEOMETRY)
-PLAN = DataPlan(BatchSize(samples=6), LIMITS, pack_tokens=128, micro_batch_tokens=256, seed=0)
+LIMITS = limits_of(64)
+PLAN = DataPlan(
+    BatchSize(samples=6),
+    LIMITS,
+    pack_tokens=128,
+    micro_batch_tokens=256,
+    seed=0,
+    spec_augment=NO_SPEC_AUGMENT,
+)
 TOKENS = replace(PLAN, batch_size=BatchSize(tokens=500))
 
 Load = Callable[..., list[StepBatch]]

@@ -12,6 +12,7 @@ from phi4train.data.inspection.check import check_manifest, render_check
 from phi4train.data.inspection.show import render_targets, show_sample
 from phi4train.data.inspection.stats import manifest_stats, render_stats
 from phi4train.data.media.limits import Limits
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.prompts import encode_sample
 from phi4train.data.samples.records import parse_sample
@@ -121,7 +122,7 @@ def test_num_samples_of_the_manifest_is_checked(tmp_path: Path, tokenizer: Token
 def test_stats_agree_with_what_the_loader_yields(
     tmp_path: Path, mixture: Mixture, tokenizer: Tokenizer, limits: Limits
 ) -> None:
-    plan = DataPlan(BatchSize(tokens=400), limits, 128, 256, seed=0)
+    plan = DataPlan(BatchSize(tokens=400), limits, 128, 256, seed=0, spec_augment=NO_SPEC_AUGMENT)
     stats = manifest_stats(mixture, plan, max_steps=64)
     steps = list(build_loader(mixture, tokenizer, plan, tmp_path, 0, 64))
     tokens = sum(len(batch.input_ids_T) for step in steps for batch in step.micro_batches)
@@ -183,7 +184,7 @@ def test_check_stats_and_show_tell_of_audio(
     assert "1 left out: audio_too_long" in text
     line = "audio: 3 items, 0.000972 hours, 2 clips at 8000 Hz, 1 clips at 48000 Hz"  # 3.5 seconds
     assert line in text
-    plan = DataPlan(BatchSize(samples=2), limits, 64, 64, seed=0)
+    plan = DataPlan(BatchSize(samples=2), limits, 64, 64, seed=0, spec_augment=NO_SPEC_AUGMENT)
     stats = render_stats(manifest_stats(mixture, plan, max_steps=64))
     assert line in stats and "modes: speech 3" in stats
     shown = show_sample(mixture, tokenizer, limits, ShardSource(tmp_path), 1)

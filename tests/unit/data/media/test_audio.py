@@ -26,9 +26,9 @@ from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import SampleError
-from tests.unit.data.small_shards import GEOMETRY, ask, clip
+from tests.unit.data.small_shards import ask, clip, limits_of
 
-LIMITS = Limits(10_000, 10_000, GEOMETRY, max_audio_seconds=30)
+LIMITS = limits_of(10_000, max_audio_seconds=30)
 
 
 def cause_of(content: bytes, limits: Limits = LIMITS) -> str:

@@ -17,7 +17,7 @@ from phi4train.data.inspection.show import show_sample
 from phi4train.data.media.kind import MediaSize
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import media_kind, media_kinds, register_media_kind, unregister_media_kind
-from phi4train.data.media.spec_augment import SpecAugment
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT, SpecAugment
 from phi4train.data.order.lengths import measure
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.prompts import slot_token_id
@@ -27,10 +27,17 @@ from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import SampleError
-from tests.unit.data.small_shards import GEOMETRY, ask, clip, png
+from tests.unit.data.small_shards import ask, clip, limits_of, png
 
-LIMITS = Limits(128, 10_000, GEOMETRY)
-PLAN = DataPlan(BatchSize(samples=24), LIMITS, pack_tokens=256, micro_batch_tokens=512, seed=0)
+LIMITS = limits_of(128)
+PLAN = DataPlan(
+    BatchSize(samples=24),
+    LIMITS,
+    pack_tokens=256,
+    micro_batch_tokens=512,
+    seed=0,
+    spec_augment=NO_SPEC_AUGMENT,
+)
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,19 @@ import torch
 from phi4train.batch import AudioInputs
 from phi4train.data.batches.held_out import evaluation_batches
 from phi4train.data.batches.loader import DataPlan, StepBatch, build_loader, data_fingerprint
-from phi4train.data.media.limits import Limits
-from phi4train.data.media.spec_augment import SpecAugment
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT, SpecAugment
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.writer import ShardWriter
-from tests.unit.data.small_shards import GEOMETRY, ask, clip, png
+from tests.unit.data.small_shards import ask, clip, limits_of, png
 
 SETTINGS = SpecAugment(time_masks=2, time_width=8, frequency_masks=1, frequency_width=20)
-LIMITS = Limits(128, 10_000, GEOMETRY)
+LIMITS = limits_of(128)
 PLAN = DataPlan(
     BatchSize(samples=8), LIMITS, pack_tokens=128, micro_batch_tokens=256, seed=0, spec_augment=SETTINGS
 )
-OFF = replace(PLAN, spec_augment=SpecAugment())
+OFF = replace(PLAN, spec_augment=NO_SPEC_AUGMENT)
 
 Load = Callable[..., list[StepBatch]]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phi4train.config.schema import DataConfig
 from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.media.limits import Limits
 from phi4train.data.order.lengths import measure
@@ -15,16 +14,10 @@ from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
-from tests.unit.data.small_shards import GEOMETRY, ask, png, words
+from tests.unit.data.small_shards import GEOMETRY, ask, limits_of, png, words
 
 Open = Callable[..., Mixture]
 ANSWER = {"role": "assistant", "content": "dog"}
-
-
-def test_the_limits_default_to_those_of_a_configuration() -> None:
-    limits, config = Limits(1, 1, GEOMETRY), DataConfig()
-    for name in ("max_audio_seconds", "video_fps", "max_frames"):
-        assert getattr(limits, name) == getattr(config, name)
 
 
 def measured(mixture: Mixture, limits: Limits) -> list[tuple[int, str]]:
@@ -47,7 +40,7 @@ def test_planned_tokens_are_decoded_tokens(
 
 
 def test_every_image_of_a_sample_counts(tmp_path: Path, open_all: Open) -> None:
-    limits = Limits(10_000, 10_000, GEOMETRY)
+    limits = limits_of(10_000)
     with ShardWriter(tmp_path / "s") as writer:
         writer.write("a", ask())
         writer.write("b", ask("0.png", "1.png"), {"0.png": png(56, 56), "1.png": png(30, 80)})
@@ -67,7 +60,7 @@ def test_limits_rule_samples_out_with_their_cause(tmp_path: Path, open_all: Open
         listen = {"role": "user", "content": [{"type": "audio", "audio": "0.wav"}]}
         writer.write("f", {"messages": [listen, ANSWER]}, {"0.wav": b"RIFF"})
         writer.write("g", ask())
-    found = measured(open_all("s"), Limits(64, 10_000, GEOMETRY))
+    found = measured(open_all("s"), limits_of(64))
     assert [cause for _, cause in found] == [
         "image_too_large",
         "image_too_thin",
@@ -85,5 +78,5 @@ def test_the_pixel_limit_is_inclusive(tmp_path: Path, open_all: Open, pixels: in
     with ShardWriter(tmp_path / "s") as writer:
         writer.write("a", ask("0.png"), {"0.png": png(101, 100)})
         writer.write("b", ask())
-    causes = [cause for _, cause in measured(open_all("s"), Limits(10_000, pixels, GEOMETRY))]
+    causes = [cause for _, cause in measured(open_all("s"), limits_of(10_000, pixels))]
     assert causes == ["" if pixels >= 10_100 else "image_too_large", ""]

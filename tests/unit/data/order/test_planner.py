@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phi4train.data.media.limits import Limits
 from phi4train.data.order import planner as order
 from phi4train.data.order.planner import BLOCK_STEPS, BatchSize, Planner, StepPlan
 from phi4train.data.shards.mixture import ArrayTable, MixtureSource
 from phi4train.data.shards.tables import MEDIA_DTYPE, RECORD_SHAPES, SAMPLE_DTYPE
 from phi4train.errors import ManifestError
-from tests.unit.data.small_shards import GEOMETRY
+from tests.unit.data.small_shards import limits_of
 
-LIMITS = Limits(context_tokens=256, max_image_pixels=10_000, geometry=GEOMETRY)
+LIMITS = limits_of(256)
 GOLDEN_STEP = [(0, 1, 25), (0, 1, 18), (1, 0, 34), (1, 0, 9), (0, 0, 10), (0, 0, 1), (0, 1, 17), (1, 0, 16)]
 
 

@@ -19,9 +19,9 @@ from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import SampleError
-from tests.unit.data.small_shards import GEOMETRY, png
+from tests.unit.data.small_shards import GEOMETRY, limits_of, png
 
-LIMITS = Limits(10_000, 10_000, GEOMETRY, video_fps=1.0, max_frames=5)
+LIMITS = limits_of(10_000, video_fps=1.0, max_frames=5)
 
 
 @pytest.mark.parametrize(

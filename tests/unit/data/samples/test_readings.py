@@ -15,6 +15,7 @@ from phi4train.data.batches.decoding import DecodedSample
 from phi4train.data.batches.loader import DataPlan, build_loader
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import media_kind
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.prompts import encode_sample
 from phi4train.data.samples.records import MediaPart, parse_sample
@@ -118,7 +119,14 @@ def test_in_mixed_batches_readings_stand_at_their_slots_and_misfits_are_counted(
     tmp_path: Path, open_all: Callable[..., Mixture], tokenizer: Tokenizer, limits: Limits
 ) -> None:
     write_read_media(tmp_path)
-    plan = DataPlan(BatchSize(samples=10), limits, pack_tokens=128, micro_batch_tokens=256, seed=0)
+    plan = DataPlan(
+        BatchSize(samples=10),
+        limits,
+        pack_tokens=128,
+        micro_batch_tokens=256,
+        seed=0,
+        spec_augment=NO_SPEC_AUGMENT,
+    )
     steps = list(build_loader(open_all("s"), tokenizer, plan, tmp_path / "cache", 0, 6))
     slots = {tokenizer.image_token_id: PNG_READING, tokenizer.audio_token_id: WAV_READING}
     seen: list[str] = []

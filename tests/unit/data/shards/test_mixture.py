@@ -9,6 +9,7 @@ from phi4train.data.batches.loader import DataPlan, SkippedSample, build_loader
 from phi4train.data.inspection.check import check_manifest
 from phi4train.data.inspection.stats import manifest_stats
 from phi4train.data.media.limits import Limits
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.manifest import load_manifest
@@ -44,7 +45,7 @@ def test_training_stats_check_and_evaluation_leave_the_same_clips_out(
     tmp_path: Path, tokenizer: Tokenizer, limits: Limits
 ) -> None:
     mixture = open_with(tmp_path, tokenizer, ", max_audio_seconds: 2.5")
-    plan = DataPlan(BatchSize(samples=8), limits, 64, 64, seed=0)
+    plan = DataPlan(BatchSize(samples=8), limits, 64, 64, seed=0, spec_augment=NO_SPEC_AUGMENT)
     steps = list(build_loader(mixture, tokenizer, plan, tmp_path, 0, 16))
     assert {(one.key, one.cause) for step in steps for one in step.skipped} == {
         (key, "audio_too_long") for key in TOO_LONG
