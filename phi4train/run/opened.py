@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from phi4train.checkpoint.training_state import CheckpointFolder
 from phi4train.config.schema import Config
 from phi4train.run.inputs import StageInputs, open_inputs
 from phi4train.run.paths import run_path
@@ -23,9 +24,15 @@ class OpenedStage:
     folder: RunFolder
     inputs: StageInputs
 
+    @property
+    def checkpoints(self) -> CheckpointFolder:
+        """The checkpoints of the run, and which of them are kept."""
+        settings = self.config.checkpoint
+        return CheckpointFolder(self.folder.checkpoints, settings.keep_last_n, settings.keep_every_n)
+
     def status(self) -> StageStatus:
         """What the folder holds of the stage now."""
-        return stage_status(self.config, self.folder, self.inputs.fingerprints())
+        return stage_status(self.config, self.folder, self.checkpoints, self.inputs.fingerprints())
 
 
 def open_stage(config: Config) -> OpenedStage:

@@ -40,7 +40,7 @@ def state_to_go_on_from(stage: OpenedStage, status: StageStatus, console: Consol
             "Put them back, choose another run.name, or start anew with resume=overwrite "
             "(the old run is set aside, not deleted)."
         )
-    state = _newest_state(CheckpointFolder(folder.checkpoints, config.checkpoint.keep_last_n, 0), console)
+    state = _newest_state(stage.checkpoints, console)
     if state is not None:
         check_inputs(state, stage.inputs.fingerprints())
     return state

@@ -30,16 +30,21 @@ class StageStatus:
     is_damaged: bool = False
 
 
-def stage_status(config: Config, folder: RunFolder, inputs: Mapping[str, str]) -> StageStatus:
+def stage_status(
+    config: Config, folder: RunFolder, checkpoints: CheckpointFolder, inputs: Mapping[str, str]
+) -> StageStatus:
     """Compares what a run folder holds with what the stage would be trained from today.
 
     Args:
+        config: of the run.
+        folder: of the run.
+        checkpoints: in that folder.
         inputs: `StageInputs.fingerprints()` of today.
     """
     if not folder.is_used():
         return StageStatus(None, ("it has no artifact yet",))
     try:
-        artifact, recipe, recorded = _recorded(config, folder)
+        artifact, recipe, recorded = _recorded(config.stage, folder, checkpoints)
     except CheckpointError as error:
         return StageStatus(None, (str(error),), is_stale=True, is_damaged=True)
     changed = science_differences(recipe, config_to_dict(config))
@@ -52,7 +57,7 @@ def stage_status(config: Config, folder: RunFolder, inputs: Mapping[str, str]) -
 
 
 def _recorded(
-    config: Config, folder: RunFolder
+    stage: str, folder: RunFolder, checkpoints: CheckpointFolder
 ) -> tuple[Artifact | None, Mapping[str, Any], Mapping[str, str] | None]:
     """The artifact of a used run folder, and the recipe and inputs of it or of the newest checkpoint.
 
@@ -60,9 +65,8 @@ def _recorded(
         CheckpointError: the artifact is damaged, or config.yaml cannot be read.
     """
     if folder.artifact.is_dir():
-        artifact = open_artifact(folder.artifact, needed_by=f"stage `{config.stage}`")
+        artifact = open_artifact(folder.artifact, needed_by=f"stage `{stage}`")
         return artifact, artifact.lineage.recipe, artifact.lineage.inputs()
-    checkpoints = CheckpointFolder(folder.checkpoints, config.checkpoint.keep_last_n, 0)
     recipe = folder.read_config()
     if recipe is None:
         raise CheckpointError(

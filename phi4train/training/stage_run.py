@@ -8,7 +8,6 @@ import lightning as L
 from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact, save_artifact
-from phi4train.checkpoint.training_state import CheckpointFolder
 from phi4train.config.convert import config_to_dict
 from phi4train.config.schema import MACHINE_KEYS
 from phi4train.data.batches.loader import build_loader
@@ -76,13 +75,15 @@ class StageRun:
             start_step=self.module.next_step,
             max_steps=max_steps,
             num_workers=config.hardware.num_workers,
+            rank=self.module.ranks.rank,
+            world_size=self.module.ranks.size,
         )
         clock = LoaderClock(loader)
-        saver = PeriodicSave(self.save, config.checkpoint.every_n_steps)
+        saver = PeriodicSave(self.save, config.checkpoint.every_n_steps, self.module.ranks)
         with ExitStack() as open_sinks:
             observers = self._observers(clock, [open_sinks.enter_context(sink) for sink in self._sinks()])
             fit(self.module, clock, config.hardware, [*observers, saver], self.stage.folder.path)
-        if self.module.next_step not in self._checkpoints().steps():
+        if self.module.next_step not in self.stage.checkpoints.steps():
             self.save(self.module.next_step)
         if saver.stop_signal is not None:
             raise StageInterrupted(
@@ -96,7 +97,7 @@ class StageRun:
         self.prove_nothing_frozen_moved()
         trainable, inputs = self.stage.config.trainable, self.stage.inputs.fingerprints()
         state = capture_state(self.module, self.owned, trainable, self.progress, inputs, step)
-        self._checkpoints().save(state)
+        self.stage.checkpoints.save(state)
 
     def prove_nothing_frozen_moved(self) -> None:
         """Compares every frozen tensor with what it was when the stage started.
@@ -123,10 +124,6 @@ class StageRun:
         self.console.print(report_tables(report))
         save_report(report, self.stage.folder.evaluation)
         return report.metrics()
-
-    def _checkpoints(self) -> CheckpointFolder:
-        settings = self.stage.config.checkpoint
-        return CheckpointFolder(self.stage.folder.checkpoints, settings.keep_last_n, settings.keep_every_n)
 
     def _sinks(self) -> list[AbstractContextManager[MetricSink]]:
         config = self.stage.config

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 
 from phi4train.data.batches.loader import StepBatch
+from phi4train.training.ranks import Ranks
 
 _STOPPING = b"\nCtrl-C: the run ends and is saved after this step; press it again to stop at once\n"
 
@@ -21,11 +22,13 @@ class PeriodicSave(L.Callback):
     Args:
         save: writes a checkpoint of the state after `step` steps.
         every_n_steps: 0: never by itself.
+        ranks: a signal to one of them stops all.
     """
 
-    def __init__(self, save: Callable[[int], None], every_n_steps: int) -> None:
+    def __init__(self, save: Callable[[int], None], every_n_steps: int, ranks: Ranks) -> None:
         self._save = save
         self._every_n_steps = every_n_steps
+        self._ranks = ranks
         self._previous_handlers: dict[signal.Signals, Any] = {}
         self.stop_signal: signal.Signals | None = None
 
@@ -47,9 +50,10 @@ class PeriodicSave(L.Callback):
         """Saves when it is due."""
         steps_done = batch.step + 1
         is_due = self._every_n_steps > 0 and steps_done % self._every_n_steps == 0
-        if is_due or self.stop_signal is not None:
+        is_stopping = self._ranks.any(self.stop_signal is not None)
+        if is_due or is_stopping:
             self._save(steps_done)
-        if self.stop_signal is not None:
+        if is_stopping:
             trainer.should_stop = True
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:

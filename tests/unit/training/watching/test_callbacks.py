@@ -16,6 +16,7 @@ from phi4train.errors import BadDataError
 from phi4train.run.record import RunRecord
 from phi4train.run.run_folder import RunFolder
 from phi4train.training.module import StageModule
+from phi4train.training.ranks import OneRank
 from phi4train.training.watching import metric_keys as keys
 from phi4train.training.watching.evaluating import PeriodicEvaluation
 from phi4train.training.watching.loader_clock import LoaderClock
@@ -118,7 +119,7 @@ def test_a_step_without_targets_writes_null_and_is_left_out_of_the_plot(
 
 def test_a_second_ctrl_c_is_not_held_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    saver = PeriodicSave(lambda step: None, every_n_steps=0)
+    saver = PeriodicSave(lambda step: None, every_n_steps=0, ranks=OneRank())
     saver.on_train_start(TRAINER, None)  # type: ignore[arg-type]
     try:
         os.kill(os.getpid(), signal.SIGINT)
@@ -133,7 +134,7 @@ def test_a_second_ctrl_c_is_not_held_back() -> None:
 def test_checkpoints_are_saved_when_due_and_when_a_signal_asks() -> None:
     saved: list[int] = []
     trainer: Any = SimpleNamespace(should_stop=False)
-    saver = PeriodicSave(saved.append, every_n_steps=2)
+    saver = PeriodicSave(saved.append, every_n_steps=2, ranks=OneRank())
     before = signal.getsignal(signal.SIGTERM)
     saver.on_train_start(trainer, None)  # type: ignore[arg-type]
     for number in range(4):
