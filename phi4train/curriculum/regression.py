@@ -24,10 +24,10 @@ from phi4train.curriculum.regression_report import (
     save_regression,
 )
 from phi4train.errors import CheckpointError, ConfigError, ManifestError
-from phi4train.evaluation.metrics.metric import overall_key
+from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, overall_key
 from phi4train.evaluation.metrics.perplexity import LOSS, PERPLEXITY
 from phi4train.evaluation.metrics.registry import quantity_of
-from phi4train.evaluation.report import SKIPPED_SAMPLES, EvaluationReport
+from phi4train.evaluation.report import EvaluationReport
 from phi4train.evaluation.stage import measure_trained
 from phi4train.run.paths import evaluate_command
 from phi4train.run.run_folder import RunFolder

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from phi4train.data.batches.loader import SkippedSample
-from phi4train.evaluation.metrics.metric import Metric
+from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, Metric
 from phi4train.evaluation.metrics.registry import all_metrics
 from phi4train.files import write_atomically
-
-SKIPPED_SAMPLES = "eval/skipped_samples"
 
 R = TypeVar("R")
 

@@ -16,6 +16,9 @@ ALL_TASKS = "all"
 ALL_LANGUAGES = "all"
 """Language of the result over every language."""
 
+SKIPPED_SAMPLES = "eval/skipped_samples"
+"""Key of a number that no metric measures: samples that could not be used."""
+
 
 @dataclass(frozen=True)
 class Form:

@@ -6,7 +6,7 @@ from phi4train.errors import did_you_mean
 from phi4train.evaluation.metrics.bleu import BLEU
 from phi4train.evaluation.metrics.error_rate import ERROR_RATE
 from phi4train.evaluation.metrics.exact_match import EXACT_MATCH
-from phi4train.evaluation.metrics.metric import AnswerMetric, Metric, Quantity, overall_key
+from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, AnswerMetric, Metric, Quantity, overall_key
 from phi4train.evaluation.metrics.perplexity import PERPLEXITY
 
 _BUILT_IN: tuple[AnswerMetric[Any], ...] = (
@@ -91,7 +91,7 @@ def _is_overall(key: str) -> bool:
 
 def _taken(metric: AnswerMetric[Any]) -> list[str]:
     words = {word for other in _REGISTRY.values() for word in other.task_words}
-    keys = {quantity.key for quantity in quantities()}
+    keys = {SKIPPED_SAMPLES, *(quantity.key for quantity in quantities())}
     return [
         *(f"the taken name '{name}'" for name in (*_RESERVED_NAMES, *_REGISTRY) if name == metric.name),
         *(f"the taken word '{word}'" for word in metric.task_words if word in words),

@@ -11,10 +11,10 @@ from phi4train.config.schema import EvaluationConfig
 from phi4train.data.samples.records import Sample
 from phi4train.evaluation.held_out import one_line
 from phi4train.evaluation.metrics.judging import judge_replies
-from phi4train.evaluation.metrics.metric import Reply
+from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, Reply
 from phi4train.evaluation.metrics.perplexity import BASELINE_KEY, Perplexity
 from phi4train.evaluation.metrics.registry import quantity_of
-from phi4train.evaluation.report import SKIPPED_SAMPLES, EvaluationReport, save_report
+from phi4train.evaluation.report import EvaluationReport, save_report
 from phi4train.evaluation.table import report_tables
 
 

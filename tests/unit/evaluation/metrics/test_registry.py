@@ -9,7 +9,7 @@ import pytest
 from phi4train.data.samples.records import Sample
 from phi4train.evaluation.metrics import registry
 from phi4train.evaluation.metrics.judging import sort_replies
-from phi4train.evaluation.metrics.metric import AnswerMetric, Form, Quantity, Reply
+from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, AnswerMetric, Form, Quantity, Reply
 from phi4train.evaluation.metrics.registry import (
     answer_metrics,
     metric_named,
@@ -80,6 +80,7 @@ def test_every_key_belongs_to_one_quantity() -> None:
         ({"task_words": ("sum_long",)}, "word 'sum_long', which no first word is"),
         ({"task_words": ("",)}, "word '', which no first word is"),
         ({"quantities": (Quantity("eval/wer", Form(1, 1), True),)}, "the taken key 'eval/wer'"),
+        ({"quantities": (Quantity(SKIPPED_SAMPLES, Form(1, 1), True),)}, "the taken key 'eval/skipped_"),
         ({"quantities": (Quantity("length", Form(1, 1), True),)}, "key 'length', which is not eval/<word>"),
         ({"quantities": (Quantity("eval/a/b", Form(1, 1), True),)}, "key 'eval/a/b', which is not eval/<"),
     ],
