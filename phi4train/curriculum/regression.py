@@ -23,7 +23,9 @@ from phi4train.curriculum.regression_report import (
     save_regression,
 )
 from phi4train.errors import CheckpointError, ConfigError, ManifestError
-from phi4train.evaluation.metrics.metric_keys import LOSS, is_model_metric
+from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, overall_key
+from phi4train.evaluation.metrics.perplexity import LOSS, PERPLEXITY
+from phi4train.evaluation.metrics.registry import quantity_of
 from phi4train.evaluation.report import EvaluationReport
 from phi4train.evaluation.stage import measure_trained
 from phi4train.run.paths import evaluate_command
@@ -150,7 +152,9 @@ def _as_measured_then(own: Config, config: Config) -> Config:
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[MetricChange]:
     """Every metric of the model that both have; the loss says no more than the perplexity."""
     for key, value in before.items():
-        if is_model_metric(key) and key != LOSS and key in after:
+        quantity = quantity_of(key)
+        is_models = quantity is not None and quantity.is_lower_better is not None
+        if is_models and key != LOSS and key in after:
             yield MetricChange(key, value, after[key])
 
 
@@ -160,6 +164,13 @@ def _caveats(before: _Baseline, report: EvaluationReport, config: Config) -> Ite
     if then is not now:
         yield f"measured in {then.name} then, in {now.name} now."
     num_then = sum(result["num_targets"] for result in before.report["perplexity"][-1:])
-    num_now = sum(result.num_targets for result in report.perplexities[-1:])
+    num_now = sum(result.num_targets for result in report.results_of(PERPLEXITY)[-1:])
     if num_then != num_now:
         yield f"measured on {num_then:,} targets then, on {num_now:,} now: the data or a limit has changed."
+    measured = before.report["metrics"].keys() - {SKIPPED_SAMPLES}
+    unknown = sorted({overall_key(key) for key in measured if quantity_of(key) is None})
+    if unknown:
+        yield (
+            f"{', '.join(unknown)} measured then, by a metric that is not known now; "
+            "add to imports what that stage's recipe imports."
+        )

@@ -9,14 +9,15 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from phi4train.evaluation.metrics import metric_keys as keys
+from phi4train.evaluation.metrics.metric import Form, overall_key
+from phi4train.evaluation.metrics.registry import quantity_of
 from phi4train.files import write_atomically
 
 FILE_NAME = "regression.json"
 FORMAT = 1
 
-_STYLES = {"better": "green", "worse": "red", "same": "dim"}
-_IN_PERCENT = (keys.ACCURACY, keys.WER, keys.CER, keys.MEAN_ERROR_RATE)
+_STYLES = {"better": "green", "worse": "red", "same": "dim", "moved": "yellow"}
+_FORM_OF_UNKNOWN = Form(digits=3, compared_digits=3)
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,18 @@ class MetricChange:
 
     @property
     def verdict(self) -> str:
-        """`same` (to the last bit), `better` or `worse`; a value that is no number is worse."""
+        """`same` (to the last bit), `better` or `worse`; a value that is no number is worse.
+
+        `moved` where no known metric says which way is better: a recipe no longer imports it.
+        """
         if self.after == self.before:
             return "same"
+        quantity = quantity_of(self.metric)
+        if quantity is None:
+            return "moved"
         is_lower = self.after < self.before
         is_higher = self.after > self.before
-        return "better" if (is_lower if keys.is_lower_better(self.metric) else is_higher) else "worse"
+        return "better" if (is_lower if quantity.is_lower_better else is_higher) else "worse"
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ def regression_parts(regression: Regression) -> list[Table | str]:
     table.add_column("")
     for ancestor in regression.ancestors:
         for position, change in enumerate(ancestor.changes):
-            style = "bold" if keys.overall_name(change.metric) == change.metric else ""
+            style = "bold" if overall_key(change.metric) == change.metric else ""
             table.add_row(ancestor.stage if position == 0 else "", *_cells(change), style=style)
         table.add_section()
     notes = [
@@ -108,26 +115,12 @@ def regression_parts(regression: Regression) -> list[Table | str]:
 
 
 def _cells(change: MetricChange) -> tuple[str, ...]:
-    verdict = change.verdict
-    values = (_shown(change.metric, change.before), _shown(change.metric, change.after))
-    moved = "0" if verdict == "same" else _shown_change(change)
+    quantity, verdict = quantity_of(change.metric), change.verdict
+    form = _FORM_OF_UNKNOWN if quantity is None else quantity.form
+    moved = "0" if verdict == "same" else form.difference(change.change)
+    values = (form.compared(change.before), form.compared(change.after))
     style = _STYLES[verdict]
     return change.metric.removeprefix("eval/"), *values, moved, f"[{style}]{verdict}[/]"
-
-
-def _shown(metric: str, value: float) -> str:
-    name = keys.overall_name(metric)
-    if name in _IN_PERCENT:
-        return f"{100 * value:.1f} %"
-    return f"{value:.1f}" if name == keys.BLEU else f"{value:.3f}"
-
-
-def _shown_change(change: MetricChange) -> str:
-    """Signed; in percentage points for fractions. Too small for the table's digits: in powers of ten."""
-    name = keys.overall_name(change.metric)
-    value = 100 * change.change if name in _IN_PERCENT else change.change
-    digits = 3 if name == keys.PERPLEXITY else 1
-    return f"{value:+.{digits}f}" if abs(value) >= 0.5 * 10**-digits else f"{value:+.0e}"
 
 
 def _as_dict(regression: Regression) -> dict[str, Any]:

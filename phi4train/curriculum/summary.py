@@ -1,7 +1,6 @@
 """What a curriculum has measured, a line a stage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -9,28 +8,10 @@ from rich.table import Table
 
 from phi4train.checkpoint.artifact import open_artifact
 from phi4train.curriculum.regression_report import load_regression, regression_parts
-from phi4train.evaluation.metrics import metric_keys as measured
+from phi4train.evaluation.metrics.metric import Quantity
+from phi4train.evaluation.metrics.registry import quantities
 from phi4train.run.record import RunRecord
 from phi4train.training.watching import metric_keys as keys
-
-
-@dataclass(frozen=True)
-class _Metric:
-    """A column of the summary."""
-
-    column: str
-    key: str
-    form: str
-
-
-_METRICS = (
-    _Metric("perplexity", measured.PERPLEXITY, "{:.2f}"),
-    _Metric("bigram's", measured.BASELINE_PERPLEXITY.format(scorer="bigram"), "{:.2f}"),
-    _Metric("exact match", measured.ACCURACY, "{:.1%}"),
-    _Metric("word errors", measured.WER, "{:.1%}"),
-    _Metric("character errors", measured.CER, "{:.1%}"),
-    _Metric("BLEU", measured.BLEU, "{:.1f}"),
-)
 
 
 def summary_table(artifacts: Sequence[Path]) -> Table:
@@ -39,8 +20,9 @@ def summary_table(artifacts: Sequence[Path]) -> Table:
     for name in ("stage", "artifact"):
         table.add_column(name)
     lineages = [open_artifact(path, needed_by="the summary").lineage for path in artifacts]
-    metrics = [metric for metric in _METRICS if any(metric.key in lineage.results for lineage in lineages)]
-    for name in ("steps", "minutes", *(metric.column for metric in metrics)):
+    results = [lineage.results for lineage in lineages]
+    measured = [one for one in quantities() if one.column and any(one.key in found for found in results)]
+    for name in ("steps", "minutes", *(quantity.column for quantity in measured)):
         table.add_column(name, justify="right")
     for path, lineage in zip(artifacts, lineages, strict=True):
         steps = RunRecord.of_artifact(path).steps
@@ -50,7 +32,7 @@ def summary_table(artifacts: Sequence[Path]) -> Table:
             lineage.identity[:12],
             f"{len(steps):,}",
             f"{minutes:.1f}",
-            *(_shown(lineage.results.get(metric.key), metric.form) for metric in metrics),
+            *(_shown(lineage.results.get(quantity.key), quantity) for quantity in measured),
         )
     return table
 
@@ -72,5 +54,5 @@ def print_regressions(artifacts: Sequence[Path], console: Console) -> None:
         )
 
 
-def _shown(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value)
+def _shown(value: float | None, quantity: Quantity) -> str:
+    return "" if value is None else quantity.form.shown(value)

@@ -10,6 +10,7 @@ from phi4train.data.batches.held_out import EvaluationBatch
 from phi4train.data.samples.records import Sample, TextPart
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.evaluation.metrics.judging import is_right
+from phi4train.evaluation.metrics.metric import Reply
 from phi4train.model.generation import generate
 from phi4train.model.phi4 import Phi4Model
 
@@ -33,9 +34,14 @@ class Answer:
         return "".join(part.text for part in turn.parts if isinstance(part, TextPart))
 
     @property
+    def reply(self) -> Reply:
+        """What metrics judge."""
+        return Reply(self.sample, self.text)
+
+    @property
     def is_correct(self) -> bool:
-        """Whether it is one of the sample's accepted answers, or a transcript without an error."""
-        return is_right(self.sample, self.text)
+        """Whether the metric of its task finds nothing to be improved."""
+        return is_right(self.reply)
 
 
 def answer_prompts(

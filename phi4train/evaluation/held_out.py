@@ -8,9 +8,7 @@ from rich.console import Console
 
 from phi4train.config.schema import Config, EvaluationConfig, HardwareConfig
 from phi4train.data.samples.tokenizer import Tokenizer
-from phi4train.evaluation.metrics.bleu import mean_score
-from phi4train.evaluation.metrics.error_rate import Unit
-from phi4train.evaluation.metrics.perplexity import ALL_TASKS
+from phi4train.evaluation.metrics.registry import quantities
 from phi4train.evaluation.report import EvaluationReport
 from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, fit_baselines
 from phi4train.evaluation.show import show_answers
@@ -114,13 +112,10 @@ def open_held_out(
 
 def one_line(report: EvaluationReport, settings: EvaluationConfig) -> str:
     """The overall results of a report in a line, for the terminal while training."""
-    parts = [f"held-out perplexity {p.perplexity():.2f}" for p in report.perplexities[-1:]]
-    parts += [f"exact match {100 * a.fraction:.1f} %" for a in report.accuracies[-1:]]
-    parts += [
-        f"{'word' if r.unit is Unit.words else 'character'} error rate {100 * r.rate:.1f} %"
-        for r in report.error_rates
-        if r.task == ALL_TASKS
+    found = report.metrics()
+    parts = [
+        f"{quantity.words} {quantity.form.shown(found[quantity.key])}"
+        for quantity in quantities()
+        if quantity.words and quantity.key in found
     ]
-    if report.bleus:
-        parts.append(f"BLEU {mean_score(report.bleus):.1f}")
     return f"{settings.manifest}: " + ", ".join(parts)

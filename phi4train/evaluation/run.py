@@ -12,12 +12,9 @@ from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.tables import RECORD_SHAPES
 from phi4train.evaluation.answers import Answer, answer_prompts
-from phi4train.evaluation.metrics.bleu import bleu_scores
-from phi4train.evaluation.metrics.error_rate import error_rates
-from phi4train.evaluation.metrics.exact_match import accuracies
-from phi4train.evaluation.metrics.judging import judge_answers
+from phi4train.evaluation.metrics.judging import judge_replies
 from phi4train.evaluation.metrics.ngrams import NGrams, fit_ngrams
-from phi4train.evaluation.metrics.perplexity import measure_perplexity
+from phi4train.evaluation.metrics.perplexity import PERPLEXITY, measure_perplexity
 from phi4train.evaluation.model_state import evaluation_mode
 from phi4train.evaluation.report import EvaluationReport
 from phi4train.model.phi4 import Phi4Model
@@ -58,7 +55,7 @@ class EvaluationData:
 def evaluate(
     model: Phi4Model, held_out: EvaluationData, max_new_tokens: int, ngrams: NGrams | None = None
 ) -> EvaluationReport:
-    """Perplexity of all targets, and of the samples that have accepted answers what `judging` says.
+    """Perplexity of all targets, and of the samples that have accepted answers what their metric says.
 
     The model's modes and torch's random numbers are left as they were.
 
@@ -71,14 +68,10 @@ def evaluate(
         batches = _only_batches(held_out.batches(skipped))
         perplexities = measure_perplexity(model, batches, ngrams)
         answers = _answers(model, held_out, max_new_tokens, skipped)
-        judged = judge_answers((answer.sample, answer.text) for answer in answers)
+        judged = judge_replies(answer.reply for answer in answers)
     unusable = {one.key: one for one in skipped if one.cause != _NO_PROMPT}  # a text has no prompt by nature
     return EvaluationReport(
-        perplexities=tuple(perplexities),
-        accuracies=tuple(accuracies(judged.outcomes)),
-        error_rates=tuple(error_rates(judged.transcripts)),
-        bleus=tuple(bleu_scores(judged.translations)),
-        skipped=tuple(unusable.values()),
+        results={PERPLEXITY.name: tuple(perplexities), **judged}, skipped=tuple(unusable.values())
     )
 
 

@@ -4,14 +4,33 @@ A rate is that of a corpus: errors of all samples over units of all references, 
 `normaliser.normalise_transcript`. Units are characters in Chinese and Japanese, words elsewhere.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from phi4train.evaluation.metrics.judging import ALL_LANGUAGES, JudgedText
-from phi4train.evaluation.metrics.normaliser import UNSPACED_LANGUAGES, normalise_transcript
-from phi4train.evaluation.metrics.perplexity import ALL_TASKS
+from rich.table import Table
+
+from phi4train.evaluation.metrics.by_language import group_replies, language_table, mean_values
+from phi4train.evaluation.metrics.metric import (
+    ALL_LANGUAGES,
+    ALL_TASKS,
+    PERCENT,
+    AnswerMetric,
+    Quantity,
+    Reply,
+)
+from phi4train.evaluation.metrics.normaliser import UNSPACED_LANGUAGES, base_language, normalise_transcript
+
+MEAN_ERROR_RATE = "eval/error_rate"
+"""Mean of the word or character error rates over tasks and languages, each weighing the same.
+
+Words and characters are averaged together, as in the reports of multilingual models.
+"""
+WER = "eval/wer"
+"""Over all words of all tasks."""
+CER = "eval/cer"
+"""Over all characters of all tasks in languages written without spaces."""
 
 
 class Unit(Enum):
@@ -62,37 +81,40 @@ def count_errors(reference: str, hypothesis: str, language: str) -> tuple[int, i
     return errors, words.hits + words.substitutions + words.deletions
 
 
-def error_rates(transcripts: Iterable[JudgedText]) -> list[ErrorRate]:
-    """One result a task and language in alphabetical order, then one a unit over all; empty without any.
-
-    Of several references, the one that the hypothesis errs least from counts.
-    """
-    counts: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for one in transcripts:
-        found = [count_errors(reference, one.hypothesis, one.language) for reference in one.references]
-        nearest = min(found, key=lambda count: count[0] / max(1, count[1]))
-        counts[one.task, one.language].append(nearest)
-    results = [
-        ErrorRate(
-            task,
-            language,
-            unit_of(language),
-            num_errors=sum(errors for errors, _ in members),
-            num_units=sum(units for _, units in members),
-            num_samples=len(members),
-        )
-        for (task, language), members in sorted(counts.items())
-    ]
+def error_rates(transcripts: Sequence[Reply]) -> list[ErrorRate]:
+    """One result a task and language in alphabetical order, then one a unit over all."""
+    groups = group_replies(transcripts, _language_of)
+    results = [_rate_of(task, language, members) for (task, language), members in groups.items()]
     return [*results, *(_merged(results, unit) for unit in Unit if any(r.unit is unit for r in results))]
 
 
-def mean_rate(results: Sequence[ErrorRate], task: str | None = None) -> float:
-    """Mean rate over the languages of a task, each weighing the same; None: over those of every task.
+def is_without_error(transcript: Reply) -> bool:
+    """Whether a transcript equals one of the accepted ones after `normalise_transcript`."""
+    language = _language_of(transcript)
+    accepted = {normalise_transcript(answer, language) for answer in transcript.sample.answers}
+    return normalise_transcript(transcript.text, language) in accepted
 
-    Words and characters are averaged together, as in the reports of multilingual models.
-    """
-    rates = [r.rate for r in results if r.task != ALL_TASKS and task in (None, r.task)]
-    return sum(rates) / len(rates)
+
+def _language_of(transcript: Reply) -> str:
+    return base_language(transcript.sample.language)
+
+
+def _rate_of(task: str, language: str, members: Sequence[Reply]) -> ErrorRate:
+    counts = [_fewest_errors(one, language) for one in members]
+    return ErrorRate(
+        task,
+        language,
+        unit_of(language),
+        num_errors=sum(errors for errors, _ in counts),
+        num_units=sum(units for _, units in counts),
+        num_samples=len(members),
+    )
+
+
+def _fewest_errors(transcript: Reply, language: str) -> tuple[int, int]:
+    """Errors and units of the reference that the transcript errs least from."""
+    found = [count_errors(answer, transcript.text, language) for answer in transcript.sample.answers]
+    return min(found, key=lambda count: count[0] / max(1, count[1]))
 
 
 def _merged(results: Sequence[ErrorRate], unit: Unit) -> ErrorRate:
@@ -105,3 +127,45 @@ def _merged(results: Sequence[ErrorRate], unit: Unit) -> ErrorRate:
         num_units=sum(result.num_units for result in members),
         num_samples=sum(result.num_samples for result in members),
     )
+
+
+def _values(results: Sequence[ErrorRate]) -> dict[str, float]:
+    parts = [result for result in results if result.task != ALL_TASKS]
+    return {
+        **mean_values(MEAN_ERROR_RATE, parts, lambda result: result.rate, _key_of),
+        **{_key_of(result): result.rate for result in results if result.task == ALL_TASKS},
+    }
+
+
+def _key_of(result: ErrorRate) -> str:
+    return WER if result.unit is Unit.words else CER
+
+
+def _row(result: ErrorRate) -> dict[str, Any]:
+    return {**vars(result), "unit": result.unit.name, "rate": result.rate}
+
+
+def _table(results: Sequence[ErrorRate]) -> Table:
+    columns = ("error rate", "errors", "of")
+    return language_table("error rate", columns, results, lambda result: result.rate, PERCENT, _counts)
+
+
+def _counts(result: ErrorRate) -> tuple[str, str]:
+    return f"{result.num_errors:,}", f"{result.num_units:,} {result.unit.value}"
+
+
+ERROR_RATE = AnswerMetric(
+    name="error_rate",
+    quantities=(
+        Quantity(MEAN_ERROR_RATE, PERCENT, is_lower_better=True),
+        Quantity(WER, PERCENT, is_lower_better=True, words="word error rate", column="word errors"),
+        Quantity(CER, PERCENT, is_lower_better=True, words="character error rate", column="character errors"),
+    ),
+    values=_values,
+    row=_row,
+    table=_table,
+    task_words=("asr",),
+    score=error_rates,
+    is_right=is_without_error,
+)
+"""Judges transcripts."""

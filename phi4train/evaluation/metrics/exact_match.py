@@ -1,13 +1,17 @@
 """Exact match of short answers, by task, with a confidence interval."""
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from phi4train.evaluation.metrics.perplexity import ALL_TASKS
+from rich.table import Table
 
-_Z_95 = 1.959963984540054
+from phi4train.evaluation.metrics.intervals import wilson_interval
+from phi4train.evaluation.metrics.metric import ALL_TASKS, PERCENT, AnswerMetric, Quantity, Reply
+from phi4train.evaluation.metrics.tables import empty_table, row_style
+
+ACCURACY = "eval/accuracy"
 
 
 def normalise(answer: str) -> str:
@@ -15,9 +19,9 @@ def normalise(answer: str) -> str:
     return " ".join(answer.casefold().split()).removesuffix(".").rstrip()
 
 
-def is_match(answer: str, accepted: Sequence[str]) -> bool:
-    """Whether the answer equals one of the accepted ones after `normalise`."""
-    return normalise(answer) in {normalise(one) for one in accepted}
+def is_match(reply: Reply) -> bool:
+    """Whether a reply equals one of the accepted answers after `normalise`."""
+    return normalise(reply.text) in {normalise(one) for one in reply.sample.answers}
 
 
 @dataclass(frozen=True)
@@ -35,25 +39,62 @@ class Accuracy:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the share. Source: E. B. Wilson, JASA 22 (1927)."""
-        n, p, z = self.num_samples, self.fraction, _Z_95
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """Wilson's 95 % interval of the share."""
+        return wilson_interval(self.num_correct, self.num_samples)
 
 
-def accuracies(outcomes: Iterable[tuple[str, bool]]) -> list[Accuracy]:
-    """One result a task in alphabetical order, then one over all samples; empty without outcomes.
-
-    Args:
-        outcomes: task and whether the answer matched, one a sample.
-    """
-    counted = Counter(outcomes)
+def accuracies(replies: Sequence[Reply]) -> list[Accuracy]:
+    """One result a task in alphabetical order, then one over all."""
+    counted = Counter((reply.sample.task, is_match(reply)) for reply in replies)
     tasks = sorted({task for task, _ in counted})
     results = [
         Accuracy(task, counted[task, True], counted[task, True] + counted[task, False]) for task in tasks
     ]
-    if not results:
-        return []
     correct = sum(result.num_correct for result in results)
-    return [*results, Accuracy(ALL_TASKS, correct, sum(result.num_samples for result in results))]
+    return [*results, Accuracy(ALL_TASKS, correct, len(replies))]
+
+
+def _values(results: Sequence[Accuracy]) -> dict[str, float]:
+    return {
+        ACCURACY if result.task == ALL_TASKS else f"{ACCURACY}/{result.task}": result.fraction
+        for result in results
+    }
+
+
+def _row(result: Accuracy) -> dict[str, Any]:
+    return {
+        "task": result.task,
+        "num_correct": result.num_correct,
+        "num_samples": result.num_samples,
+        "fraction": result.fraction,
+        "interval_95": list(result.interval),
+    }
+
+
+def _table(results: Sequence[Accuracy]) -> Table:
+    table = empty_table("exact match", ["task"], ["accuracy", "95 % interval", "samples"])
+    for result in results:
+        low, high = result.interval
+        table.add_row(
+            result.task,
+            PERCENT.shown(result.fraction),
+            f"{100 * low:.1f} to {100 * high:.1f}",
+            f"{result.num_samples:,}",
+            style=row_style(result.task),
+        )
+    return table
+
+
+EXACT_MATCH = AnswerMetric(
+    name="accuracy",
+    quantities=(
+        Quantity(ACCURACY, PERCENT, is_lower_better=False, words="exact match", column="exact match"),
+    ),
+    values=_values,
+    row=_row,
+    table=_table,
+    task_words=(),
+    score=accuracies,
+    is_right=is_match,
+)
+"""Judges every task that no other metric does."""

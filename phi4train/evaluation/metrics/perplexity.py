@@ -2,21 +2,25 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.table import Table
 from torch import Tensor
 
 from phi4train.batch import IGNORE_INDEX, Batch
+from phi4train.evaluation.metrics.metric import ALL_TASKS, Form, Metric, Quantity
 from phi4train.evaluation.metrics.ngrams import NGrams, target_pairs
+from phi4train.evaluation.metrics.tables import empty_table, row_style
 from phi4train.objectives.next_token import linear_cross_entropy
 
-ALL_TASKS = "all"
-"""Name of the result over every task."""
+LOSS = "eval/loss"
+PERPLEXITY_KEY = "eval/perplexity"
+BASELINE_KEY = "eval/perplexity_{scorer}"
 
 MODEL = "model"
 UNIGRAM = "unigram"
@@ -115,3 +119,48 @@ def _merged(results: list[Perplexity]) -> Perplexity:
     scorers = results[0].loss_sums
     sums = {scorer: math.fsum(result.loss_sums[scorer] for result in results) for scorer in scorers}
     return Perplexity(ALL_TASKS, sum(result.num_targets for result in results), sums)
+
+
+def _values(results: Sequence[Perplexity]) -> dict[str, float]:
+    values = {}
+    for result in results:
+        if result.task != ALL_TASKS:
+            values[f"{PERPLEXITY_KEY}/{result.task}"] = result.perplexity()
+            continue
+        values |= {LOSS: result.loss(), PERPLEXITY_KEY: result.perplexity()}
+        baselines = [scorer for scorer in result.loss_sums if scorer != MODEL]
+        values |= {BASELINE_KEY.format(scorer=name): result.perplexity(name) for name in baselines}
+    return values
+
+
+def _row(result: Perplexity) -> dict[str, Any]:
+    by_scorer = {scorer: result.perplexity(scorer) for scorer in result.loss_sums}
+    return {"task": result.task, "num_targets": result.num_targets, **by_scorer}
+
+
+def _table(results: Sequence[Perplexity]) -> Table:
+    scorers = list(results[0].loss_sums)
+    table = empty_table("perplexity", ["task"], [*scorers, "targets"])
+    for result in results:
+        perplexities = [f"{result.perplexity(scorer):,.2f}" for scorer in scorers]
+        table.add_row(result.task, *perplexities, f"{result.num_targets:,}", style=row_style(result.task))
+    return table
+
+
+_FORM = Form(digits=2, compared_digits=3)
+
+PERPLEXITY = Metric(
+    name="perplexity",
+    quantities=(
+        Quantity(LOSS, _FORM, is_lower_better=True),
+        Quantity(
+            PERPLEXITY_KEY, _FORM, is_lower_better=True, words="held-out perplexity", column="perplexity"
+        ),
+        Quantity(BASELINE_KEY.format(scorer=UNIGRAM), _FORM, is_lower_better=None),
+        Quantity(BASELINE_KEY.format(scorer=BIGRAM), _FORM, is_lower_better=None, column="bigram's"),
+    ),
+    values=_values,
+    row=_row,
+    table=_table,
+)
+"""Measured on targets instead of answers, and of every mixture."""

@@ -23,6 +23,7 @@ from phi4train.curriculum.regression_report import (
     MetricChange,
     Regression,
     load_regression,
+    regression_parts,
     save_regression,
 )
 from phi4train.curriculum.summary import print_regressions
@@ -126,7 +127,7 @@ class FakeReport(EvaluationReport):
 
 def reported(metrics: Mapping[str, float], num_targets: int = 10) -> FakeReport:
     overall = Perplexity("all", num_targets, {"model": 1.0})
-    return FakeReport((overall,), (), (), (), (), tuple({**metrics, **BESIDE}.items()))
+    return FakeReport({"perplexity": (overall,)}, (), tuple({**metrics, **BESIDE}.items()))
 
 
 @pytest.fixture
@@ -282,6 +283,31 @@ def test_other_data_than_then_is_told(curriculum: Curriculum) -> None:
     curriculum.after["lm_eval"] = reported(METRICS, num_targets=11)
     printed = curriculum.compare("sft")[1]
     assert "lm: measured on 10 targets then, on 11 now: the data or a limit has changed." in printed
+
+
+def test_a_metric_that_is_no_longer_imported_is_told(curriculum: Curriculum) -> None:
+    path = curriculum.root / "lm" / "demo" / "evaluation.json"
+    document = json.loads(path.read_text())
+    document["metrics"] |= {"eval/tone": 0.5, "eval/tone/chat": 0.5}
+    path.write_text(json.dumps(document))
+    found, printed = curriculum.compare("sft")
+    assert "lm: eval/tone measured then, by a metric that is not known now; add to imports what" in printed
+    assert {one.metric for one in found["lm"].changes} == METRICS.keys()
+    assert found["lm"].notes and not curriculum.compare("vision")[0]["sft"].notes
+
+
+def test_a_change_of_an_unknown_metric_is_neither_better_nor_worse(curriculum: Curriculum) -> None:
+    run = curriculum.artifacts["lm"].path.parent
+    changes = (MetricChange("eval/tone", 0.5, 0.25),)
+    saved = Regression("joint", "1", (AncestorChanges("lm", "lm_eval", changes, ()),))
+    save_regression(saved, run)
+    assert load_regression(run) == saved
+    console = Console(record=True, width=150, file=io.StringIO())
+    console.print(*regression_parts(saved))
+    [row] = [line for line in console.export_text().splitlines() if line.startswith("│")]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        *("lm", "tone", "0.500", "0.250", "-0.250", "moved")
+    ]
 
 
 def test_a_first_stage_has_nothing_to_be_compared_with(curriculum: Curriculum) -> None:

@@ -8,40 +8,34 @@ import pytest
 from rich.console import Console
 
 from phi4train.config.schema import EvaluationConfig
+from phi4train.data.samples.records import Sample
 from phi4train.evaluation.held_out import one_line
-from phi4train.evaluation.metrics import metric_keys
-from phi4train.evaluation.metrics.bleu import bleu_scores
-from phi4train.evaluation.metrics.error_rate import error_rates
-from phi4train.evaluation.metrics.exact_match import accuracies
-from phi4train.evaluation.metrics.judging import JudgedText
-from phi4train.evaluation.metrics.metric_keys import is_lower_better, is_model_metric
-from phi4train.evaluation.metrics.perplexity import Perplexity
+from phi4train.evaluation.metrics.judging import judge_replies
+from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, Reply
+from phi4train.evaluation.metrics.perplexity import BASELINE_KEY, Perplexity
+from phi4train.evaluation.metrics.registry import quantity_of
 from phi4train.evaluation.report import EvaluationReport, save_report
 from phi4train.evaluation.table import report_tables
 
+
+def reply(task: str, language: str, answer: str, text: str) -> Reply:
+    return Reply(Sample("key", task=task, answers=(answer,), language=language), text)
+
+
 TRANSCRIPTS = [
-    JudgedText("asr_a", "en", ("a b c d",), "a b c x"),
-    JudgedText("asr_a", "de", ("a b c d",), "a b c d"),
-    JudgedText("asr_a", "zh", ("今天",), "今"),
+    reply("asr_a", "en", "a b c d", "a b c x"),
+    reply("asr_a", "de", "a b c d", "a b c d"),
+    reply("asr_a", "zh", "今天", "今"),
 ]
-TRANSLATIONS = [
-    JudgedText("ast_a", "de", ("a b c d",), "a b c d"),
-    JudgedText("ast_a", "fr", ("a b c d",), "x"),
-]
+TRANSLATIONS = [reply("ast_a", "de", "a b c d", "a b c d"), reply("ast_a", "fr", "a b c d", "x")]
+SHORT = [reply("ssum", "en", "a", "a"), reply("ssum", "en", "a", "b")]
 
 
 @pytest.fixture
 def report() -> EvaluationReport:
-    return EvaluationReport(
-        perplexities=(
-            Perplexity("asr_a", 2, {"model": 2.0}),
-            Perplexity("all", 2, {"model": 2.0}),
-        ),
-        accuracies=tuple(accuracies([("ssum", True), ("ssum", False)])),
-        error_rates=tuple(error_rates(TRANSCRIPTS)),
-        bleus=tuple(bleu_scores(TRANSLATIONS)),
-        skipped=(),
-    )
+    perplexities = (Perplexity("asr_a", 2, {"model": 2.0}), Perplexity("all", 2, {"model": 2.0}))
+    judged = judge_replies([*TRANSLATIONS, *SHORT, *TRANSCRIPTS])
+    return EvaluationReport({"perplexity": perplexities, **judged}, skipped=())
 
 
 def test_metrics_are_by_task_and_language_averaged_and_over_all(report: EvaluationReport) -> None:
@@ -98,9 +92,7 @@ def test_tables_show_languages_means_and_samples(report: EvaluationReport) -> No
 
 
 def test_a_task_in_one_language_has_no_mean_of_its_own_line() -> None:
-    report = EvaluationReport(
-        (), (), tuple(error_rates(TRANSCRIPTS[:1])), tuple(bleu_scores(TRANSLATIONS[:1])), ()
-    )
+    report = EvaluationReport(judge_replies([TRANSCRIPTS[0], TRANSLATIONS[0]]), ())
     console = Console(record=True, width=120, file=io.StringIO())
     console.print(report_tables(report))
     assert "mean of" not in console.export_text()
@@ -114,7 +106,8 @@ def test_the_line_while_training_has_the_overall_results(report: EvaluationRepor
 
 
 def test_each_metric_of_a_model_knows_which_way_it_improves(report: EvaluationReport) -> None:
-    directions = {key: is_lower_better(key) for key in report.metrics() if is_model_metric(key)}
+    known = {key: quantity for key in report.metrics() if (quantity := quantity_of(key))}
+    directions = {key: quantity.is_lower_better for key, quantity in known.items()}
     better_when_higher = {key for key, is_lower in directions.items() if not is_lower}
     assert {key.split("/")[1] for key in better_when_higher} == {"accuracy", "bleu"}
     assert {key.split("/")[1] for key in directions.keys() - better_when_higher} == {
@@ -123,5 +116,19 @@ def test_each_metric_of_a_model_knows_which_way_it_improves(report: EvaluationRe
 
 
 def test_baselines_and_counts_measure_no_model() -> None:
-    assert not is_model_metric(metric_keys.BASELINE_PERPLEXITY.format(scorer="bigram"))
-    assert not is_model_metric(metric_keys.SKIPPED_SAMPLES)
+    bigram = quantity_of(BASELINE_KEY.format(scorer="bigram"))
+    assert bigram is not None and bigram.is_lower_better is None
+    assert quantity_of(SKIPPED_SAMPLES) is None
+
+
+def test_a_metric_that_had_nothing_to_score_has_an_empty_section_and_no_numbers() -> None:
+    report = EvaluationReport(judge_replies(SHORT), ())
+    assert report.as_dict()["bleu"] == []
+    assert {key.split("/")[1] for key in report.metrics()} == {"accuracy", "skipped_samples"}
+
+
+def test_sections_and_numbers_have_the_order_of_the_registry(report: EvaluationReport) -> None:
+    assert list(report.as_dict()) == [
+        *("perplexity", "accuracy", "error_rate", "bleu"),
+        *("metrics", "skipped"),
+    ]

@@ -22,6 +22,10 @@ from phi4train.data.shards.tables import RECORD_SHAPES
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.evaluation import answers, run
 from phi4train.evaluation.answers import Answer
+from phi4train.evaluation.metrics.bleu import BLEU
+from phi4train.evaluation.metrics.error_rate import ERROR_RATE
+from phi4train.evaluation.metrics.exact_match import EXACT_MATCH
+from phi4train.evaluation.metrics.perplexity import PERPLEXITY
 from phi4train.evaluation.model_state import evaluation_mode
 from phi4train.evaluation.report import save_report
 from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, fit_baselines
@@ -133,9 +137,18 @@ def test_right_answers_are_counted_by_task_and_only_where_answers_are_accepted(
     model: Phi4Model, data: EvaluationData
 ) -> None:
     report = evaluate(model, data, max_new_tokens=4)
-    found = {accuracy.task: (accuracy.num_correct, accuracy.num_samples) for accuracy in report.accuracies}
+    found = {
+        accuracy.task: (accuracy.num_correct, accuracy.num_samples)
+        for accuracy in report.results_of(EXACT_MATCH)
+    }
     assert found == {"vqa_0": (3, 3), "vqa_1": (2, 3), "all": (5, 6)}
-    assert [result.task for result in report.perplexities] == ["talk", "text", "vqa_0", "vqa_1", "all"]
+    assert [result.task for result in report.results_of(PERPLEXITY)] == [
+        "talk",
+        "text",
+        "vqa_0",
+        "vqa_1",
+        "all",
+    ]
     assert report.skipped == ()
 
 
@@ -149,18 +162,19 @@ def test_transcripts_and_translations_are_judged_by_their_own_metrics(
     ]
     monkeypatch.setattr(run, "answer_prompts", lambda *_: iter(said))
     report = evaluate(model, data, max_new_tokens=1)
-    assert [(r.task, r.num_errors, r.num_units) for r in report.error_rates] == [
+    assert [(r.task, r.num_errors, r.num_units) for r in report.results_of(ERROR_RATE)] == [
         *(("asr_de", 1, 2), ("ast_de_transcript", 0, 1), ("all", 1, 3))
     ]
-    assert [(r.task, r.language) for r in report.bleus] == [("ast_de", "de")]
-    assert [accuracy.task for accuracy in report.accuracies] == ["ssum", "all"]
+    assert [(r.task, r.language) for r in report.results_of(BLEU)] == [("ast_de", "de")]
+    assert [accuracy.task for accuracy in report.results_of(EXACT_MATCH)] == ["ssum", "all"]
 
 
 def test_batch_size_changes_no_result(model: Phi4Model, data: EvaluationData) -> None:
     whole = evaluate(model, data, max_new_tokens=4)
     single = evaluate(model, replace(data, max_batch_tokens=1), max_new_tokens=4)
-    assert whole.accuracies == single.accuracies
-    for one, other in zip(whole.perplexities, single.perplexities, strict=True):
+    assert whole.results_of(EXACT_MATCH) == single.results_of(EXACT_MATCH)
+    both = (report.results_of(PERPLEXITY) for report in (whole, single))
+    for one, other in zip(*both, strict=True):
         assert one.loss() == pytest.approx(other.loss(), rel=1e-5)
 
 
@@ -189,7 +203,7 @@ def test_text_alone_is_measured_the_same_to_the_last_bit_beside_encoders_and_ada
     index_manifest(manifest, tmp_path, tmp_path, data.tokenizer)
     texts = replace(data, mixture=open_mixture(manifest, tmp_path, tmp_path, data.tokenizer))
     before, after = (evaluate(one, texts, max_new_tokens=3) for one in (alone, model))
-    assert before.accuracies
+    assert before.results_of(EXACT_MATCH)
     assert before == after
 
 

@@ -6,9 +6,10 @@ from random import Random
 import pytest
 import sacrebleu
 
+from phi4train.data.samples.records import Sample
 from phi4train.evaluation.metrics import bleu
-from phi4train.evaluation.metrics.bleu import bleu_scores, mean_score, script_language, tokenizer_of
-from phi4train.evaluation.metrics.judging import JudgedText
+from phi4train.evaluation.metrics.bleu import BLEU, bleu_scores, script_language, tokenizer_of
+from phi4train.evaluation.metrics.metric import Reply
 
 
 def translated(
@@ -17,9 +18,10 @@ def translated(
     language: str = "de",
     task: str = "ast_a",
     target: str | None = None,
-) -> JudgedText:
+) -> Reply:
     references = (reference,) if isinstance(reference, str) else reference
-    return JudgedText(task, language, references, hypothesis, target)
+    meta = {} if target is None else {"target_language": target}
+    return Reply(Sample("key", task=task, answers=references, language=language, meta=meta), hypothesis)
 
 
 def test_a_score_is_as_by_hand() -> None:
@@ -35,7 +37,7 @@ def test_a_short_translation_is_penalised_as_by_hand() -> None:
 
 def test_a_score_is_of_all_samples_together() -> None:
     pairs = [("a b c d e", "a b c d e"), ("f g h i j", "f x h y j")]
-    [result] = bleu_scores(translated(*pair) for pair in pairs)
+    [result] = bleu_scores([translated(*pair) for pair in pairs])
     # 8 of 10, 4 of 8, 3 of 6, 2 of 4
     assert result.score == pytest.approx(100 * (8 / 10 * 4 / 8 * 3 / 6 * 2 / 4) ** (1 / 4))
     assert result.num_samples == 2
@@ -49,7 +51,7 @@ def test_scores_equal_sacrebleus(target: str, tokenizer: str) -> None:
     references, hypotheses = texts
     expected = sacrebleu.corpus_bleu(hypotheses, [references], tokenize=tokenizer).score
     pairs = zip(references, hypotheses, strict=True)
-    [result] = bleu_scores(translated(*pair, target=target) for pair in pairs)
+    [result] = bleu_scores([translated(*pair, target=target) for pair in pairs])
     assert 0 < expected < 100
     assert result.score == pytest.approx(expected, abs=1e-9)
     assert f"tok:{tokenizer}|" in result.signature
@@ -81,8 +83,20 @@ def test_languages_have_scores_of_their_own_that_are_averaged() -> None:
         ]
     )
     assert [(r.task, r.language) for r in results] == [("ast_a", "de"), ("ast_a", "fr"), ("ast_b", "de")]
-    assert mean_score(results, "ast_a") == pytest.approx(50)
-    assert mean_score(results) == pytest.approx(100 / 3)
+    assert BLEU.values(results) == pytest.approx(
+        {
+            **{"eval/bleu": 100 / 3, "eval/bleu/ast_a": 50, "eval/bleu/ast_b": 0},
+            **{"eval/bleu/ast_a/de": 0, "eval/bleu/ast_a/fr": 100, "eval/bleu/ast_b/de": 0},
+        }
+    )
+
+
+def test_a_named_target_is_part_of_the_pair_and_a_sample_without_language_is_listed_as_unknown() -> None:
+    named = translated("你好", "你好", "de-AT", target="zh-CN")
+    [pair] = bleu_scores([named])
+    assert (pair.language, "tok:zh|" in pair.signature) == ("de-zh", True)
+    [unknown] = bleu_scores([Reply(Sample("key", task="ast_x", answers=("a",)), "a")])
+    assert unknown.language == "unknown"
 
 
 def test_the_script_of_the_references_decides_where_no_target_is_named() -> None:

@@ -5,15 +5,16 @@ from random import Random
 import jiwer
 import pytest
 
-from phi4train.evaluation.metrics.error_rate import ErrorRate, Unit, count_errors, error_rates, mean_rate
-from phi4train.evaluation.metrics.judging import JudgedText
+from phi4train.data.samples.records import Sample
+from phi4train.evaluation.metrics.error_rate import ERROR_RATE, ErrorRate, Unit, count_errors, error_rates
+from phi4train.evaluation.metrics.metric import Reply
 
 
 def said(
-    reference: str | tuple[str, ...], hypothesis: str, language: str = "en", task: str = "asr_a"
-) -> JudgedText:
+    reference: str | tuple[str, ...], hypothesis: str, language: str | None = "en", task: str = "asr_a"
+) -> Reply:
     references = (reference,) if isinstance(reference, str) else reference
-    return JudgedText(task, language, references, hypothesis)
+    return Reply(Sample("key", task=task, answers=references, language=language), hypothesis)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_rates_equal_jiwers_on_a_whole_corpus(language: str, unit: Unit) -> None
         (" ".join(rng.choices(words, k=rng.randint(1, 8))), " ".join(rng.choices(words, k=rng.randint(0, 8))))
         for _ in range(50)
     ]
-    [result, _] = error_rates(said(reference, hypothesis, language) for reference, hypothesis in pairs)
+    [result, _] = error_rates([said(reference, hypothesis, language) for reference, hypothesis in pairs])
     references, hypotheses = ([pair[side] for pair in pairs] for side in (0, 1))
     expected = (
         jiwer.wer(references, hypotheses)
@@ -97,8 +98,18 @@ def test_languages_have_results_of_their_own_and_words_and_characters_totals_of_
         ("all", "all", "words", 1, 5, 3),
         ("all", "all", "characters", 1, 2, 1),
     ]
-    assert mean_rate(results, "asr_a") == pytest.approx((0 + 1 / 2 + 1 / 2) / 3)
-    assert mean_rate(results) == pytest.approx((0 + 1 / 2 + 1 / 2 + 0) / 4)
+    values = ERROR_RATE.values(results)
+    assert values["eval/error_rate/asr_a"] == pytest.approx((0 + 1 / 2 + 1 / 2) / 3)
+    assert values["eval/error_rate"] == pytest.approx((0 + 1 / 2 + 1 / 2 + 0) / 4)
+
+
+def test_a_transcript_without_language_is_listed_as_unknown() -> None:
+    assert error_rates([said("a", "a", None)])[0].language == "unknown"
+
+
+def test_a_transcript_is_right_when_it_has_no_error() -> None:
+    assert ERROR_RATE.is_right(said(("nein", "ja und"), "Ja, und!"))
+    assert not ERROR_RATE.is_right(said(("nein", "ja und"), "ja oder"))
 
 
 def test_the_nearest_of_several_references_counts() -> None:

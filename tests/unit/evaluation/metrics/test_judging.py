@@ -1,76 +1,41 @@
-"""The name of a task decides the metric."""
+"""Each answer goes to the metric of its task."""
 
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
 from phi4train.data.samples.records import Sample
-from phi4train.evaluation.metrics.judging import Judge, JudgedText, is_right, judge_answers, judge_of
+from phi4train.evaluation.metrics.judging import is_right, judge_replies, sort_replies
+from phi4train.evaluation.metrics.metric import Reply
 
 
-def sample(task: str, *answers: str, language: str | None = "de", **meta: Any) -> Sample:
-    return Sample("key", task=task, answers=answers, language=language, meta=meta)
-
-
-@pytest.mark.parametrize(
-    ("task", "judge"),
-    [
-        *(("asr_de", Judge.error_rate), ("asr", Judge.error_rate), ("asr_de_noisy", Judge.error_rate)),
-        *(("ast_de", Judge.bleu), ("ast", Judge.bleu)),
-        *(("ssum", Judge.exact_match), ("sqqa", Judge.exact_match), ("vqa_count", Judge.exact_match)),
-        *(("asrx_de", Judge.exact_match), ("astronomy", Judge.exact_match), ("none", Judge.exact_match)),
-    ],
-)
-def test_the_first_word_of_a_task_decides_its_metric(task: str, judge: Judge) -> None:
-    assert judge_of(task) is judge
+def reply(task: str, text: str, *answers: str) -> Reply:
+    return Reply(Sample("key", task=task, answers=answers, language="de"), text)
 
 
 def test_answers_go_to_the_metric_of_their_task() -> None:
-    judged = judge_answers(
-        [
-            (sample("asr_de", "ja und"), "ja"),
-            (sample("ast_de", "yes", "yeah"), "no"),
-            (sample("ssum", "2 digits"), "2 Digits."),
-        ]
-    )
-    assert judged.outcomes == [("ssum", True)]
-    assert judged.transcripts == [JudgedText("asr_de", "de", ("ja und",), "ja")]
-    assert judged.translations == [JudgedText("ast_de", "de", ("yes", "yeah"), "no")]
+    said = [
+        *(reply("asr_de", "ja", "ja und"), reply("ast_de", "no", "yes", "yeah")),
+        *(reply("ssum", "2 Digits.", "2 digits"), reply("vqa_a", "3", "3")),
+    ]
+    assert sort_replies(said) == {"error_rate": said[:1], "bleu": said[1:2], "accuracy": said[2:]}
 
 
-def test_a_sample_without_language_is_listed_as_unknown() -> None:
-    judged = judge_answers(
-        [(sample("asr_x", "a", language=None), "a"), (sample("ast_x", "a", language=None), "a")]
-    )
-    assert [one.language for one in (*judged.transcripts, *judged.translations)] == ["unknown", "unknown"]
+def test_a_transcript_before_a_translation_goes_to_the_error_rate_whatever_its_task_is_called() -> None:
+    judged = sort_replies([reply("ast_de", "7 2 <sep> seven two", "7 1 <sep> seven one")])
+    assert judged == {
+        "error_rate": [reply("ast_de_transcript", "7 2", "7 1")],
+        "bleu": [reply("ast_de", "seven two", "seven one")],
+    }
 
 
-def test_a_translation_after_its_transcript_is_judged_in_two_parts() -> None:
-    judged = judge_answers([(sample("ast_de", "7 1 <sep> seven one"), "7 2 <sep> seven two <sep> x")])
-    assert judged.transcripts == [JudgedText("ast_de_transcript", "de", ("7 1",), "7 2")]
-    assert judged.translations == [JudgedText("ast_de", "de", ("seven one",), "seven two <sep> x")]
-
-
-def test_an_answer_without_the_separator_has_no_translation() -> None:
-    judged = judge_answers([(sample("ast_de", "7 1 <sep> seven one"), "seven one")])
-    assert [one.hypothesis for one in judged.transcripts] == ["seven one"]
-    assert [one.hypothesis for one in judged.translations] == [""]
-
-
-def test_a_translation_that_was_not_to_have_a_transcript_is_judged_whole() -> None:
-    judged = judge_answers([(sample("ast_de", "seven one"), "7 1 <sep> seven one")])
-    assert judged.transcripts == []
-    assert [one.hypothesis for one in judged.translations] == ["7 1 <sep> seven one"]
-
-
-def test_a_named_target_language_is_part_of_the_pair_and_the_transcript_stays_in_the_spoken_one() -> None:
-    answer = "guten Tag <sep> 你好"
-    judged = judge_answers([(sample("ast_x", answer, language="de-AT", target_language="zh-CN"), answer)])
-    [transcript], [translation] = judged.transcripts, judged.translations
-    assert transcript.language == "de"
-    assert (translation.language, translation.target_language) == ("de-zh", "zh")
+def test_a_metric_without_answers_has_no_results() -> None:
+    assert judge_replies([]) == {}
+    judged = judge_replies([reply("ssum", "2", "2")])
+    assert {name: [one.task for one in results] for name, results in judged.items()} == {
+        "accuracy": ["ssum", "all"]
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,7 +46,12 @@ def test_a_named_target_language_is_part_of_the_pair_and_the_transcript_stays_in
     ],
 )
 def test_an_answer_is_right_when_its_metric_finds_no_error(task: str, text: str, expected: bool) -> None:
-    assert is_right(sample(task, "nein", "ja und"), text) is expected
+    assert is_right(reply(task, text, "nein", "ja und")) is expected
+
+
+def test_a_translation_is_right_when_its_transcript_is_too() -> None:
+    assert is_right(reply("ast_de", "7 <sep> seven", "7 <sep> seven"))
+    assert not is_right(reply("ast_de", "8 <sep> seven", "7 <sep> seven"))
 
 
 def test_evaluating_text_and_images_needs_neither_jiwer_nor_sacrebleu() -> None:
