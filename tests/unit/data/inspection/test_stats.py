@@ -1,0 +1,33 @@
+"""Statistics agree with what the loader yields."""
+
+from pathlib import Path
+
+import pytest
+
+from phi4train.data.batches.loader import DataPlan, build_loader
+from phi4train.data.inspection.stats import manifest_stats, render_stats
+from phi4train.data.media.limits import Limits
+from phi4train.data.order.planner import BatchSize
+from phi4train.data.samples.tokenizer import Tokenizer
+from phi4train.data.shards.mixture import Mixture
+
+
+def test_stats_agree_with_what_the_loader_yields(
+    tmp_path: Path, mixture: Mixture, tokenizer: Tokenizer, limits: Limits
+) -> None:
+    plan = DataPlan(BatchSize(tokens=400), limits, 128, 256, seed=0)
+    stats = manifest_stats(mixture, plan, max_steps=64)
+    steps = list(build_loader(mixture, tokenizer, plan, tmp_path, 0, 64))
+    tokens = sum(len(batch.input_ids_T) for step in steps for batch in step.micro_batches)
+    assert stats.tokens_per_step == pytest.approx(tokens / 64)
+    assert stats.samples_per_step == pytest.approx(sum(step.num_drawn for step in steps) / 64)
+    assert 0.9 < stats.pack_fill <= 1
+    assert stats.modes == {"text": 60, "vision": 40} and stats.tasks == {"lm": 60, "vqa": 40}
+    assert sum(stats.length_histogram.values()) == 100
+    text, vision = stats.sources
+    assert (text.sample_share, vision.sample_share) == (0.5, 0.5)
+    assert text.tokens == text.target_tokens and vision.tokens > vision.target_tokens
+    assert text.epochs == pytest.approx(vision.epochs * 40 / 60)
+    rendered = render_stats(stats)
+    assert "image: 40 items" in rendered and "megapixels" in rendered
+    assert "modes: text 60, vision 40" in rendered and f"{text.tokens:,}" in rendered
