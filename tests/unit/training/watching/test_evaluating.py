@@ -15,3 +15,19 @@ def test_evaluation_runs_when_due_but_not_at_the_last_step() -> None:
     for number in range(6):
         callback.on_train_batch_end(TRAINER, None, None, step(number=number), 0)  # type: ignore[arg-type]
     assert evaluated == [2, 4]
+
+
+def test_without_a_distance_nothing_is_measured() -> None:
+    evaluated: list[int] = []
+    callback = PeriodicEvaluation(evaluated.append, every_n_steps=0, max_steps=6)
+    for number in range(6):
+        callback.on_train_batch_end(TRAINER, None, None, step(number=number), 0)  # type: ignore[arg-type]
+    assert evaluated == []
+
+
+def test_a_resumed_run_measures_at_the_steps_of_the_whole_one() -> None:
+    evaluated: list[int] = []
+    callback = PeriodicEvaluation(evaluated.append, every_n_steps=3, max_steps=10)
+    for number in range(4, 10):
+        callback.on_train_batch_end(TRAINER, None, None, step(number=number), 0)  # type: ignore[arg-type]
+    assert evaluated == [6, 9]

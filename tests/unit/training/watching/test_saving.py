@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from phi4train.errors import CheckpointError
 from phi4train.training.watching.saving import PeriodicSave
 from tests.unit.training.tiny_training import step
 
@@ -42,3 +43,39 @@ def test_checkpoints_are_saved_when_due_and_when_a_signal_asks() -> None:
     assert saved == [2, 4, 5] and trainer.should_stop and saver.stop_signal is signal.SIGTERM
     saver.teardown(trainer, None, "fit")  # type: ignore[arg-type]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_without_a_distance_only_a_signal_saves() -> None:
+    saved: list[int] = []
+    trainer: Any = SimpleNamespace(should_stop=False)
+    saver = PeriodicSave(saved.append, every_n_steps=0)
+    for number in range(4):
+        saver.on_train_batch_end(trainer, None, None, step(number=number), 0)  # type: ignore[arg-type]
+    assert saved == [] and not trainer.should_stop
+    saver.on_train_start(trainer, None)  # type: ignore[arg-type]
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+    finally:
+        saver.teardown(trainer, None, "fit")  # type: ignore[arg-type]
+    saver.on_train_batch_end(trainer, None, None, step(number=4), 0)  # type: ignore[arg-type]
+    assert saved == [5] and trainer.should_stop
+
+
+def test_a_step_that_is_due_when_a_signal_comes_is_saved_once() -> None:
+    saved: list[int] = []
+    trainer: Any = SimpleNamespace(should_stop=False)
+    saver = PeriodicSave(saved.append, every_n_steps=2)
+    saver.stop_signal = signal.SIGTERM
+    saver.on_train_batch_end(trainer, None, None, step(number=1), 0)  # type: ignore[arg-type]
+    assert saved == [2]
+
+
+def test_a_save_that_fails_does_not_count_as_a_stop() -> None:
+    def full(step: int) -> None:
+        raise CheckpointError("no space")
+
+    trainer: Any = SimpleNamespace(should_stop=False)
+    saver = PeriodicSave(full, every_n_steps=1)
+    with pytest.raises(CheckpointError):
+        saver.on_train_batch_end(trainer, None, None, step(number=0), 0)  # type: ignore[arg-type]
+    assert not trainer.should_stop
