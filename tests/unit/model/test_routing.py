@@ -54,3 +54,30 @@ def test_a_new_mode_is_a_registration(make_batch: Make, monkeypatch: pytest.Monk
     monkeypatch.setattr(routing_module, "_ADAPTER_OF_MODE", dict(routing_module._ADAPTER_OF_MODE))
     register_mode("depth", "speech")
     assert adapter_of_mode("depth") == "speech"
+
+
+def test_every_row_is_assigned_as_its_index_says(make_batch: Make) -> None:
+    adapters = ["vision", "speech"]
+    adapter_of_T = torch.tensor([0, 1, -1, 0, 1, 1, -1])
+    found = torch.full((7,), -1)
+    for assignment in build_routing(adapter_of_T, adapters, torch.device("cpu")).assignments:
+        assert assignment.rows is not None
+        found[assignment.rows] = adapters.index(assignment.adapter)
+    assert torch.equal(found, adapter_of_T)
+
+
+def test_a_batch_without_rows_needs_no_adapter() -> None:
+    assert build_routing(torch.empty(0, dtype=torch.int64), ["vision"], torch.device("cpu")) == Routing()
+
+
+def test_a_mode_that_nobody_registered_is_refused_with_the_nearest() -> None:
+    assert [adapter_of_mode(mode) for mode in FOUR_MODES] == [None, "vision", "speech", "vision"]
+    with pytest.raises(ValueError, match=r"found 'vison' \(did you mean 'vision'\?\).*register_mode"):
+        adapter_of_mode("vison")
+
+
+def test_by_token_a_modality_without_an_adapter_uses_none(make_batch: Make) -> None:
+    batch = make_batch((20, 6), ("vision", "text"), images=(0,))
+    assert set(assign_adapters(batch, ["speech"], "token").tolist()) == {NO_ADAPTER}
+    by_token_T = assign_adapters(batch, ["speech", "vision"], "token")
+    assert (by_token_T == 1).nonzero().squeeze(1).tolist() == batch.media["image"].positions.tolist()

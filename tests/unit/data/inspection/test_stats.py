@@ -1,5 +1,6 @@
 """Statistics agree with what the loader yields."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,33 @@ def test_stats_agree_with_what_the_loader_yields(
     rendered = render_stats(stats)
     assert "image: 40 items" in rendered and "megapixels" in rendered
     assert "modes: text 60, vision 40" in rendered and f"{text.tokens:,}" in rendered
+
+
+def test_bars_are_as_long_as_their_share_of_the_most_and_never_empty(
+    mixture: Mixture, limits: Limits
+) -> None:
+    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0)
+    stats = replace(manifest_stats(mixture, plan, 8), length_histogram={16: 1, 32: 1000, 64: 500})
+    bars = [line.split()[-1] for line in render_stats(stats).splitlines()[-3:]]
+    assert [len(bar) for bar in bars] == [1, 40, 20]
+
+
+def test_shares_add_up_and_epochs_grow_with_the_steps(mixture: Mixture, limits: Limits) -> None:
+    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0)
+    short, long = (manifest_stats(mixture, plan, max_steps) for max_steps in (64, 128))
+    for stats in (short, long):
+        assert sum(source.sample_share for source in stats.sources) == pytest.approx(1)
+        assert sum(source.token_share for source in stats.sources) == pytest.approx(1)
+    for one, two in zip(short.sources, long.sources, strict=True):
+        assert two.epochs == pytest.approx(2 * one.epochs) and one.epochs > 0
+
+
+def test_lengths_are_counted_under_the_next_power_of_two(mixture: Mixture, limits: Limits) -> None:
+    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0)
+    histogram = manifest_stats(mixture, plan, 8).length_histogram
+    lengths = [
+        int(n) for source in mixture.sources[:1] for t in source.tables for n in t.samples["text_tokens"]
+    ]
+    assert list(histogram) == sorted(histogram) and all(bound & (bound - 1) == 0 for bound in histogram)
+    for bound in (2, 4, 8):
+        assert histogram.get(bound, 0) == sum(bound // 2 < length <= bound for length in lengths)
