@@ -29,25 +29,6 @@ def printed(regression: Regression) -> str:
     return console.export_text()
 
 
-@pytest.mark.parametrize(
-    ("metric", "before", "after", "verdict"),
-    [
-        ("eval/perplexity", 8.0, 9.0, "worse"),
-        ("eval/perplexity", 8.0, 7.0, "better"),
-        ("eval/accuracy/vqa", 0.5, 0.4, "worse"),
-        ("eval/bleu", 10.0, 11.0, "better"),
-        ("eval/wer", 0.5, 0.5, "same"),
-        ("eval/wer", math.inf, math.inf, "same"),
-        ("eval/perplexity", 8.0, math.nan, "worse"),
-        ("eval/accuracy", 0.5, math.nan, "worse"),
-    ],
-)
-def test_a_verdict_follows_from_the_direction_of_the_metric(
-    metric: str, before: float, after: float, verdict: str
-) -> None:
-    assert MetricChange(metric, before, after).verdict == verdict
-
-
 def test_there_and_back_is_no_change() -> None:
     change = MetricChange("eval/wer", 0.5, 0.25)
     back = MetricChange("eval/wer", 0.25, 0.5)
@@ -87,3 +68,36 @@ def test_notes_are_printed_as_they_are_and_a_table_without_rows_is_not() -> None
     assert printed(Regression("lm", "a", ())).strip() == (
         "lm starts from no other stage: there is nothing to compare."
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "change", "verdict"),
+    [
+        ("eval/bleu/ast/de", 20.0, 21.0, 1.0, "better"),
+        ("eval/cer", 0.5, 0.25, -0.25, "better"),
+        ("eval/error_rate/asr", 0.25, 0.5, 0.25, "worse"),
+        ("eval/perplexity", 2.0, 2.0 + 1e-12, pytest.approx(1e-12, rel=1e-3), "worse"),
+        ("eval/perplexity", float("inf"), float("inf"), 0.0, "same"),
+        ("eval/perplexity", 2.0, float("inf"), float("inf"), "worse"),
+        ("eval/perplexity", 2.0, float("nan"), pytest.approx(float("nan"), nan_ok=True), "worse"),
+        ("eval/accuracy", 0.5, float("nan"), pytest.approx(float("nan"), nan_ok=True), "worse"),
+    ],
+)
+def test_better_is_what_the_metric_calls_better(
+    metric: str, before: float, after: float, change: float, verdict: str
+) -> None:
+    moved = MetricChange(metric, before, after)
+    assert (moved.change, moved.verdict) == (change, verdict)
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_regression(Regression("sft", "1", ()), tmp_path)
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        save_regression(Regression("sft", "2", ()), tmp_path)
+    assert load_regression(tmp_path) == Regression("sft", "1", ())
+    assert [path.name for path in tmp_path.iterdir()] == ["regression.json"]

@@ -1,8 +1,18 @@
 """Augmentation changes how a clip is heard, within its bounds."""
 
 import numpy as np
+import pytest
 
-from phi4train.demo.speech.augmentation import SNR_DB, add_noise, add_reverb, augment
+from phi4train.demo.speech.augmentation import (
+    ECHO_SHARE,
+    NOISE_EXPONENTS,
+    SNR_DB,
+    _noise,
+    add_noise,
+    add_reverb,
+    augment,
+    scaled,
+)
 from phi4train.demo.speech.synthesis import SAMPLE_RATE_HZ, Voice, synthesize
 
 
@@ -29,3 +39,37 @@ def test_a_room_rings_after_the_sound_and_not_before() -> None:
     heard = add_reverb(click, np.random.default_rng(0))
     assert np.abs(heard[:1000]).max() < 1e-5
     assert np.abs(heard[1100:1500]).max() > 1e-3
+
+
+def test_scaling_sets_the_peak_and_nothing_else() -> None:
+    clip = np.array([0.1, -0.4, 0.2], dtype=np.float32)
+    loud = scaled(clip, 0.8)
+    assert np.abs(loud).max() == pytest.approx(0.8)
+    np.testing.assert_allclose(loud / clip, 2.0, rtol=1e-6)
+
+
+def test_the_changes_follow_from_the_generator_alone() -> None:
+    clean = np.sin(np.arange(4_000) / 8).astype(np.float32)
+    before = clean.copy()
+    one, same, other = (augment(clean, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert np.array_equal(one, same) and not np.array_equal(one, other)
+    assert np.array_equal(clean, before), "the clip itself is left as it was"
+    assert one.dtype == np.float32
+
+
+def test_colours_fall_with_the_frequency_as_they_say() -> None:
+    for colour, exponent in NOISE_EXPONENTS.items():
+        power = np.abs(np.fft.rfft(_noise(colour))) ** 2
+        hertz = np.fft.rfftfreq(len(_noise(colour)), 1 / SAMPLE_RATE_HZ)
+        low, high = (power[(hertz > f) & (hertz < 1.1 * f)].mean() for f in (200, 2000))
+        assert np.log10(low / high) == pytest.approx(exponent, abs=0.1), colour
+        assert float(np.mean(_noise(colour) ** 2)) == pytest.approx(1, abs=0.01)
+
+
+def test_a_room_keeps_the_length_and_the_direct_sound() -> None:
+    click = np.zeros(3_000, dtype=np.float32)
+    click[0] = 1
+    for seed in range(4):
+        heard = add_reverb(click, np.random.default_rng(seed))
+        assert len(heard) == len(click) and heard[0] == pytest.approx(1, abs=1e-3)
+        assert ECHO_SHARE[0] / 2 < float(np.sum(heard[1:] ** 2)) < ECHO_SHARE[1] * 1.1

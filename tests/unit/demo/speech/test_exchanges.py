@@ -4,16 +4,24 @@ from random import Random
 
 import pytest
 
+from phi4train.demo.samples import is_held_out
 from phi4train.demo.speech.exchanges import (
     HELD_OUT_FRACTION,
     QUESTIONS,
+    TRANSCRIBE,
+    TRANSCRIBE_AND_TRANSLATE,
+    TRANSLATE,
     Exchange,
     draw_exchange,
+    more_questions,
     question,
+    signs,
     spoken_query,
     summary,
     transcription,
+    translation,
 )
+from phi4train.demo.speech.words import DIGIT_WORDS, LANGUAGES
 from phi4train.demo.text.arithmetic import number_word
 
 
@@ -59,3 +67,41 @@ def test_answers_follow_from_what_is_said(held_out: bool) -> None:
             assert exchange.answer == (str(a + b) if "+" in exchange.symbols else compared)
         if exchange.task == "ssum":
             assert exchange.answer == f"{len(said)} digits, from {said[0]} to {said[-1]}"
+
+
+def test_a_draw_belongs_to_the_split_that_is_asked_for() -> None:
+    for held_out in (False, True):
+        for exchange in drawn(held_out, 40):
+            content = exchange.content
+            assert (content is not None and is_held_out(content, HELD_OUT_FRACTION)) == held_out
+
+
+@pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "en"])
+def test_a_translation_says_the_same_digits_in_english_words(language: str) -> None:
+    prompts = set()
+    for seed in range(30):
+        said = translation(language, Random(seed))
+        english = " ".join(number_word(int(symbol)) for symbol in said.symbols)
+        listed = " ".join(said.symbols)
+        with_transcript = said.prompt == TRANSCRIBE_AND_TRANSLATE
+        assert said.answer == (f"{listed} <sep> {english}" if with_transcript else english)
+        assert (said.task, said.language, said.target_language) == (f"ast_{language}", language, "en")
+        assert sum(said.spoken.count(word) for word in set(DIGIT_WORDS[language])) >= len(said.symbols)
+        prompts.add(said.prompt)
+    assert prompts == {TRANSLATE, TRANSCRIBE_AND_TRANSLATE}
+
+
+def test_signs_are_the_transcript_of_the_query_and_not_its_answer() -> None:
+    for seed in range(30):
+        query, written = spoken_query(Random(seed)), signs(Random(seed))
+        assert (written.spoken, written.symbols) == (query.spoken, query.symbols)
+        assert written.answer == "".join(query.symbols) and written.prompt == TRANSCRIBE
+        assert query.prompt == ""
+
+
+def test_further_questions_are_about_digits_alone_and_never_the_first_again() -> None:
+    said = question(Random(0))
+    more = more_questions(said, 3, Random(0))
+    assert len(more) == 3 and said.prompt not in {turn.question for turn in more}
+    assert len({turn.question for turn in more}) == 3
+    assert more_questions(spoken_query(Random(0)), 3, Random(0)) == []
