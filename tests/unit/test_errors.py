@@ -1,95 +1,50 @@
-"""One grammar for what a user is told: what must hold · found what was found · what to do."""
+"""Errors of users: one base, exit codes that a scheduler understands, names that were nearly right."""
 
-import ast
-import re
-from collections.abc import Iterator
-from pathlib import Path
+import inspect
+import os
+import pickle
 
 import pytest
 
 from phi4train import errors
-from tests.unit.test_architecture import PACKAGE, modules
+from phi4train.errors import ConfigError, Phi4TrainError, SampleError, StageInterrupted, did_you_mean
 
-PARTS = ("cli", "config")
-"""Parts of the package whose messages follow the grammar throughout."""
-
-GRAMMAR = re.compile(r"[^·]+ · found [^·]+ · [^·]+", re.DOTALL)
-
-EXEMPT: dict[str, str] = {}
-"""Messages of another form, `{}` where a value stands, and why."""
-
-ERRORS = {
-    name
-    for name, value in vars(errors).items()
-    if isinstance(value, type) and issubclass(value, errors.Phi4TrainError)
-}
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, Exception) and kind is not Phi4TrainError
+]
 
 
-def texts(node: ast.AST) -> Iterator[str]:
-    """The strings of an expression, `{}` in place of their values; no strings inside of those values."""
-    if isinstance(node, ast.JoinedStr):
-        yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)  # type: ignore[misc]
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
-    elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):  # a docstring
-        for child in ast.iter_child_nodes(node):
-            yield from texts(child)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_is_the_users_to_mend(kind: type[Exception]) -> None:
+    assert issubclass(kind, Phi4TrainError)
 
 
-def is_of_problems(node: ast.AST) -> bool:
-    """Whether a node makes an error of users, or collects their problems in a list or by yielding."""
-    match node:
-        case ast.Call(func=ast.Name(id=name)):
-            return name in ERRORS
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append" | "insert")):
-            return name.endswith("problems")
-        case ast.Assign(targets=[target]) | ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            return ast.unparse(target).partition("[")[0].endswith("problems")
-        case ast.Yield():
-            return True
-        case _:
-            return False
+def test_only_an_interrupted_run_asks_to_be_started_again() -> None:
+    assert StageInterrupted.exit_code == os.EX_TEMPFAIL
+    assert {kind.exit_code for kind in KINDS if kind is not StageInterrupted} == {2}  # type: ignore[attr-defined]
 
 
-def messages(source: str) -> set[str]:
-    """The messages in a module: those of its errors and problems, and all that say what must hold."""
-    tree = ast.parse(source)
-    found = {text for node in ast.walk(tree) if is_of_problems(node) for text in texts(node)}
-    sentences = {text for text in found if " " in text and re.search("[a-z]{2}", text)}
-    return sentences | {text for text in texts(tree) if " must " in text}
+def test_a_configuration_error_lists_every_problem() -> None:
+    assert ConfigError("one").problems == ["one"]
+    several = ConfigError(f"problem {number}" for number in range(3))
+    assert several.problems == ["problem 0", "problem 1", "problem 2"]
+    assert str(several) == "problem 0\nproblem 1\nproblem 2"
 
 
-def all_messages(part: str) -> dict[str, Path]:
-    """By message, a file that holds it."""
-    paths = [path for path in modules() if path.relative_to(PACKAGE).parts[0] == part]
-    return {text: path for path in paths for text in messages(path.read_text())}
+def test_a_bad_sample_is_counted_by_its_cause_and_told_by_its_message() -> None:
+    error = SampleError("broken_image", "an image decodes · found 3 bytes")
+    assert (error.cause, str(error)) == ("broken_image", "an image decodes · found 3 bytes")
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_every_message_says_what_must_hold_what_was_found_and_what_to_do(part: str) -> None:
-    told = all_messages(part)
-    assert len(told) > 5, "the search finds messages"
-    wrong = {text: path.name for text, path in told.items() if not GRAMMAR.fullmatch(text)}
-    assert {text: name for text, name in wrong.items() if text not in EXEMPT} == {}
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not SampleError])
+def test_an_error_survives_the_way_back_from_a_worker_process(kind: type[Exception]) -> None:
+    back = pickle.loads(pickle.dumps(kind("what must hold · found x · do y")))
+    assert type(back) is kind and str(back) == "what must hold · found x · do y"
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "raise ConfigError(f'{key} is wrong')",
-        "raise ConfigError([f'{key} is wrong' for key in keys])",
-        "problems += [f'{key} is wrong']",
-        "problems.append(f'{key} is wrong')",
-        "self.problems[key] = f'{key} is wrong'",
-        "def f():\n    yield f'{key} is wrong'",
-        "print(f'{key} must be right')",
-    ],
-)  # fmt: skip
-def test_messages_are_found_wherever_they_are_raised_or_collected(code: str) -> None:
-    (only,) = messages(code)
-    assert only in ("{} is wrong", "{} must be right")
-    assert not GRAMMAR.fullmatch(only)
-
-
-def test_what_is_raised_again_is_no_message_of_its_own() -> None:
-    assert messages("raise ConfigError(f'{key}: {error}') from error") == set()
+def test_the_nearest_name_is_suggested_and_else_all_are_listed() -> None:
+    known = {"vision_sft", "audio_sft", "lm_sft"}
+    assert did_you_mean("vison_sft", known) == " (did you mean 'vision_sft'?)"
+    assert did_you_mean("quantum", known) == " (known: audio_sft, lm_sft, vision_sft)"

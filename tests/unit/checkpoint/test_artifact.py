@@ -17,7 +17,6 @@ from phi4train.checkpoint.artifact import (
     open_artifact,
     save_artifact,
 )
-from phi4train.checkpoint.lineage import lineage_text
 from phi4train.checkpoint.store import write_folder
 from phi4train.errors import CheckpointError
 
@@ -138,18 +137,6 @@ def test_a_moved_tree_of_runs_still_finds_its_parents(tmp_path: Path) -> None:
     shutil.move(tmp_path / "runs", tmp_path / "elsewhere")
     moved = open_artifact(tmp_path / "elsewhere" / "child", "the test")
     assert moved.parent("root").lineage.identity == root.lineage.identity
-
-
-def test_the_lineage_is_printed_down_to_the_roots_and_names_what_is_missing(tmp_path: Path) -> None:
-    root = save(tmp_path / "root", {"language_model": 1.0})
-    left = save(tmp_path / "left", {"vision_encoder": 2.0}, {"root": root})
-    right = save(tmp_path / "right", {"lora.speech": 3.0}, {"root": root})
-    top = save(tmp_path / "top", {"lora.vision": 4.0}, {"left": left, "right": right})
-    text = lineage_text(top.path)
-    assert text.count(root.lineage.identity[:12]) == 2
-    assert "├─ left" in text and "└─ right" in text and "perplexity 12.5" in text
-    shutil.rmtree(right.path)
-    assert "right  missing" in lineage_text(top.path)
 
 
 def test_the_hash_tells_names_shapes_and_types_apart() -> None:

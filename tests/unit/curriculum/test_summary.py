@@ -1,48 +1,82 @@
-"""A summary has a column for what was measured, in the form of its metric."""
+"""The summary has a line a stage and a column for each metric that any stage has."""
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 import torch
 from rich.console import Console
 
-from phi4train.checkpoint.artifact import save_artifact
-from phi4train.curriculum.summary import summary_table
-from phi4train.run.run_folder import RunFolder
-from phi4train.training.watching.metric_keys import STEP_SECONDS
+from phi4train.checkpoint.artifact import Artifact, save_artifact
+from phi4train.curriculum.regression_report import AncestorChanges, MetricChange, Regression, save_regression
+from phi4train.curriculum.summary import print_regressions, summary_table
+
+CHANGED = AncestorChanges("lm", "m", (MetricChange("eval/wer", 0.5, 0.25),), ())
 
 
-def trained(root: Path, stage: str, results: dict[str, float]) -> Path:
-    """An artifact of two steps of a minute each."""
-    run = RunFolder(root / stage)
+def make(
+    root: Path, stage: str, results: Mapping[str, float], seconds: list[float], *parents: Artifact
+) -> Artifact:
     artifact = save_artifact(
-        run.artifact,
+        root / stage / "artifact",
         {stage: {"w": torch.ones(1)}},
         stage=stage,
-        parents={},
+        parents={parent.lineage.stage: parent for parent in parents},
         recipe={},
         data_fingerprint="d",
         code={},
         results=results,
     )
-    run.metrics.write_text(f"{json.dumps({STEP_SECONDS: 60.0})}\n" * 2)
-    return artifact.path
+    lines = [json.dumps({"step": n, "throughput/step_seconds": s}) for n, s in enumerate(seconds)]
+    (root / stage / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    return artifact
 
 
-def test_what_no_stage_measured_has_no_column_and_what_one_did_not_is_empty(tmp_path: Path) -> None:
-    measured = {
-        "lm": {"eval/perplexity": 8.125, "eval/perplexity_bigram": 9.0, "eval/perplexity_unigram": 12.0},
-        "audio": {"eval/perplexity": 4.0, "eval/wer": 0.125, "eval/wer/asr/de": 0.125, "eval/bleu": 21.25},
+@pytest.fixture
+def artifacts(tmp_path: Path) -> list[Artifact]:
+    lm = make(tmp_path, "lm", {"eval/perplexity": 12.345, "eval/loss": 2.5}, [30.0, 60.0, 90.0])
+    return [lm, make(tmp_path, "speech", {"eval/perplexity": 9.0, "eval/wer": 0.125}, [6.0], lm)]
+
+
+def printed(artifacts: list[Artifact], *, regressions: bool = False) -> str:
+    console = Console(file=io.StringIO(), record=True, width=200)
+    paths = [artifact.path for artifact in artifacts]
+    if regressions:
+        print_regressions(paths, console)
+    else:
+        console.print(summary_table(paths))
+    return console.export_text()
+
+
+def test_steps_minutes_and_metrics_of_each_stage_and_a_gap_where_there_is_none(
+    artifacts: list[Artifact],
+) -> None:
+    table = summary_table([artifact.path for artifact in artifacts])
+    cells = {str(column.header): list(column.cells) for column in table.columns}
+    assert cells == {
+        "stage": ["lm", "speech"],
+        "artifact": [artifact.lineage.identity[:12] for artifact in artifacts],
+        "steps": ["3", "1"],
+        "minutes": ["3.0", "0.1"],
+        "perplexity": ["12.35", "9.00"],
+        "word errors": ["", "12.5 %"],
     }
-    table = summary_table([trained(tmp_path, stage, results) for stage, results in measured.items()])
-    assert [column.header for column in table.columns[2:]] == [
-        *("steps", "minutes", "perplexity", "bigram's", "word errors", "BLEU")
-    ]
-    console = Console(record=True, width=150, file=io.StringIO())
-    console.print(table)
-    lines = [line.strip("│").split("│") for line in console.export_text().splitlines() if line[0] == "│"]
-    assert [[cell.strip() for cell in line[2:]] for line in lines] == [
-        ["2", "2.0", "8.12", "9.00", "", ""],
-        ["2", "2.0", "4.00", "", "12.5 %", "21.2"],
-    ]
+    assert "BLEU" not in printed(artifacts)
+
+
+def test_a_comparison_is_printed_while_its_artifact_is_the_one_that_was_compared(
+    artifacts: list[Artifact],
+) -> None:
+    _, speech = artifacts
+    save_regression(Regression("speech", speech.lineage.identity, (CHANGED,)), speech.path.parent)
+    assert "Earlier metrics after speech" in printed(artifacts, regressions=True)
+    save_regression(Regression("speech", "another", (CHANGED,)), speech.path.parent)
+    told = printed(artifacts, regressions=True)
+    assert "Earlier metrics" not in told
+    assert "`phi4train evaluate stage=speech ... --regression` tells how far" in told
+
+
+def test_a_first_stage_alone_has_nothing_to_compare(artifacts: list[Artifact]) -> None:
+    assert printed(artifacts[:1], regressions=True) == ""

@@ -59,30 +59,6 @@ def test_a_short_sample_keeps_its_short_factors_beside_a_long_one(
     torch.testing.assert_close(model(batch)[:24], model(alone), atol=1e-5, rtol=1e-5)
 
 
-def test_image_tokens_fill_their_slots(make_model: MakeModel, make_batch: Make) -> None:
-    model, batch = make_model(*VISION), make_batch((4, 20), ("text", "vision"), images=(1,))
-    embedded = model.embed(batch)
-    torch.testing.assert_close(embedded[4:17], model.encoders["image"](batch.media["image"]))
-    torch.testing.assert_close(embedded[17:], model.language_model.embed_tokens(batch.input_ids_T[17:]))
-
-
-def test_media_without_an_encoder_are_refused(make_model: MakeModel, make_batch: Make) -> None:
-    with pytest.raises(ValueError, match="found 'image' media and encoders for"):
-        make_model()(make_batch((20,), ("vision",), images=(0,)))
-
-
-def test_tokens_that_do_not_fill_their_slots_are_refused(make_model: MakeModel, make_batch: Make) -> None:
-    model, batch = make_model(*VISION), make_batch((20,), ("vision",), images=(0,))
-
-    class OneTokenTooFew(torch.nn.Module):
-        def forward(self, inputs: object) -> Tensor:
-            return torch.zeros(12, 64)
-
-    model.encoders["image"] = OneTokenTooFew()
-    with pytest.raises(ValueError, match="found 12 image tokens for 13 slots"):
-        model(batch)
-
-
 @pytest.mark.parametrize(
     "trainable",
     [

@@ -9,7 +9,7 @@ import pytest
 from phi4train.config.load import load_config
 from phi4train.config.schema import Config
 from phi4train.config.trials import name_trial
-from phi4train.run.paths import artifact_path, train_command
+from phi4train.run.paths import artifact_path, evaluate_command, run_path, train_command
 
 
 def made_by(command: str) -> Path:
@@ -51,3 +51,16 @@ def test_a_users_own_folder_is_carried() -> None:
     config = a_run()
     config = replace(config, run=replace(config.run, config_dir="my own"))
     assert train_command(config, "lm_pretrain").endswith(" --config-dir 'my own'")
+
+
+def test_a_stage_is_never_its_own_parent() -> None:
+    config = a_run("run.parents.lm_pretrain=/elsewhere")
+    assert artifact_path(config, "lm_pretrain") == Path("/elsewhere")
+    assert artifact_path(config, "lm_sft") == run_path(config, "lm_sft") / "artifact"
+
+
+def test_evaluating_is_training_with_one_word_more() -> None:
+    config = a_run("run.name=mine")
+    words = shlex.split(evaluate_command(config, "lm_sft"))
+    assert words[:4] == ["python", "-m", "phi4train", "evaluate"]
+    assert [word for word in words if word != "evaluate"] == shlex.split(train_command(config, "lm_sft"))

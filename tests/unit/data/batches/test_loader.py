@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from phi4train.batch import IGNORE_INDEX, Batch, ImageInputs
-from phi4train.data.batches import decoding
 from phi4train.data.batches.loader import (
     DataPlan,
     StepBatch,
@@ -24,7 +23,6 @@ from phi4train.data.batches.loader import (
 )
 from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize, Planner, StepItems
-from phi4train.data.samples.prompts import EncodedSample
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.writer import ShardWriter
@@ -294,15 +292,6 @@ def test_memory_does_not_grow_with_the_batches(
             grown = -process.memory_info().rss
     gc.collect()
     assert grown + process.memory_info().rss < 8 * 2**20
-
-
-def test_encoded_long_texts_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_CACHED_LONG_TOKENS", 100)
-    kept = decoding._LongTexts()
-    ids = np.zeros(40, dtype=np.int32)
-    for row in range(5):
-        kept.add((0, 0, row), EncodedSample(ids, ids, ()))
-    assert [row for row in range(5) if kept.find((0, 0, row)) is not None] == [3, 4]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

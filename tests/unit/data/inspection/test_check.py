@@ -1,26 +1,21 @@
-"""Check, stats and show: what they count is what training sees."""
+"""What a check counts is what training sees, and it finds what is not as its index says."""
 
 import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from phi4train.data.batches.loader import DataPlan, build_loader
+from phi4train.data.batches.loader import DataPlan
 from phi4train.data.inspection.check import check_manifest, render_check
-from phi4train.data.inspection.show import render_targets, show_sample
+from phi4train.data.inspection.show import show_sample
 from phi4train.data.inspection.stats import manifest_stats, render_stats
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize
-from phi4train.data.samples.prompts import encode_sample
-from phi4train.data.samples.records import parse_sample
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture, index_manifest, open_mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
-from phi4train.errors import ManifestError, SampleError
 from tests.unit.data.small_shards import (
     ask,
     clip,
@@ -28,7 +23,6 @@ from tests.unit.data.small_shards import (
     question,
     words,
     write_manifest,
-    write_questions,
     write_texts,
 )
 
@@ -98,75 +92,6 @@ def test_check_decodes_when_asked(tmp_path: Path, tokenizer: Tokenizer, limits: 
     )
     assert (by_index.num_usable, decoded.num_usable) == (1, 0)
     assert decoded.unusable == {"broken_image": 1}
-
-
-def test_indexing_skips_what_is_up_to_date(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    write_texts(tmp_path, 60)
-    manifest = write_manifest(tmp_path, "text")
-    shards = sorted(path.name for path in tmp_path.glob("*.tar"))
-    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer) == shards
-    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer) == []
-    write_texts(tmp_path, 60, seed=3)
-    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer) == shards
-    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer, rebuild=True) == shards
-
-
-def test_num_samples_of_the_manifest_is_checked(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    write_texts(tmp_path, 9)
-    manifest = write_manifest(tmp_path, "text", extra=", num_samples: 10")
-    index_manifest(manifest, tmp_path, tmp_path, tokenizer)
-    with pytest.raises(ManifestError, match="num_samples is 10 · found 9"):
-        open_mixture(manifest, tmp_path, tmp_path, tokenizer)
-
-
-def test_stats_agree_with_what_the_loader_yields(
-    tmp_path: Path, mixture: Mixture, tokenizer: Tokenizer, limits: Limits
-) -> None:
-    plan = DataPlan(BatchSize(tokens=400), limits, 128, 256, seed=0, spec_augment=NO_SPEC_AUGMENT)
-    stats = manifest_stats(mixture, plan, max_steps=64)
-    steps = list(build_loader(mixture, tokenizer, plan, tmp_path, 0, 64))
-    tokens = sum(len(batch.input_ids_T) for step in steps for batch in step.micro_batches)
-    assert stats.tokens_per_step == pytest.approx(tokens / 64)
-    assert stats.samples_per_step == pytest.approx(sum(step.num_drawn for step in steps) / 64)
-    assert 0.9 < stats.pack_fill <= 1
-    assert stats.modes == {"text": 60, "vision": 40} and stats.tasks == {"lm": 60, "vqa": 40}
-    assert sum(stats.length_histogram.values()) == 100
-    text, vision = stats.sources
-    assert (text.sample_share, vision.sample_share) == (0.5, 0.5)
-    assert text.tokens == text.target_tokens and vision.tokens > vision.target_tokens
-    assert text.epochs == pytest.approx(vision.epochs * 40 / 60)
-    rendered = render_stats(stats)
-    assert "image: 40 items" in rendered and "megapixels" in rendered
-    assert "modes: text 60, vision 40" in rendered and f"{text.tokens:,}" in rendered
-
-
-def test_show_marks_exactly_the_targets(tokenizer: Tokenizer) -> None:
-    record = b"""{"messages": [{"role": "user", "content": [{"type": "image", "image": "0.png"},
-        {"type": "text", "text": "the dog"}]}, {"role": "assistant", "content": "a cat"}]}"""
-    encoded = encode_sample(parse_sample("k", record), tokenizer, [5])
-    assert render_targets(encoded, tokenizer) == (
-        "<|user|><|endoftext10|>*5the dog<|end|><|assistant|>⟦a cat<|end|><|endoftext|>⟧"
-    )
-    text = encode_sample(parse_sample("k", b'{"text": "the dog"}'), tokenizer, [])
-    first = tokenizer.decode(tokenizer.encode("the dog")[:1])
-    assert render_targets(text, tokenizer) == f"{first}⟦{'the dog'.removeprefix(first)}<|endoftext|>⟧"
-
-
-def test_show_finds_samples_by_number_and_says_what_is_wrong(
-    tmp_path: Path, open_all: Callable[..., Mixture], tokenizer: Tokenizer, limits: Limits
-) -> None:
-    write_questions(tmp_path, 3)
-    mixed(tmp_path)
-    mixture, source = open_all("vision", "s"), ShardSource(tmp_path)
-    shown = show_sample(mixture, tokenizer, limits, source, 2)
-    assert "key: vision-000000.tar/v0002" in shown and "image 0.png:" in shown and "answer: yes" in shown
-    assert "key: s-000000.tar/ok" in show_sample(mixture, tokenizer, limits, source, 3)
-    with pytest.raises(SampleError, match="at most 10000 pixels"):
-        show_sample(mixture, tokenizer, limits, source, 6)
-    with pytest.raises(SampleError, match="its index says missing_media"):
-        show_sample(mixture, tokenizer, limits, source, 7)
-    with pytest.raises(ManifestError, match="is below 9 · found 99"):
-        show_sample(mixture, tokenizer, limits, source, 99)
 
 
 def test_check_stats_and_show_tell_of_audio(

@@ -16,7 +16,12 @@ from phi4train.data.shards.manifest import load_manifest
 from phi4train.data.shards.mixture import Mixture, MixtureSource, index_manifest, open_mixture
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import ManifestError
-from tests.unit.data.small_shards import ask, clip
+from tests.unit.data.small_shards import (
+    ask,
+    clip,
+    write_manifest,
+    write_texts,
+)
 
 TOO_LONG = {f"short-000000.tar/long{i}" for i in range(3)}
 
@@ -81,3 +86,22 @@ def test_the_limit_is_part_of_the_datas_fingerprint(tmp_path: Path, tokenizer: T
 def test_what_is_no_limit_is_refused(tmp_path: Path, tokenizer: Tokenizer, value: str) -> None:
     with pytest.raises(ManifestError, match=r"sources\[0\].max_audio_seconds is a number above zero · found"):
         open_with(tmp_path, tokenizer, f", max_audio_seconds: {value}")
+
+
+def test_indexing_skips_what_is_up_to_date(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    write_texts(tmp_path, 60)
+    manifest = write_manifest(tmp_path, "text")
+    shards = sorted(path.name for path in tmp_path.glob("*.tar"))
+    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer) == shards
+    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer) == []
+    write_texts(tmp_path, 60, seed=3)
+    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer) == shards
+    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer, rebuild=True) == shards
+
+
+def test_num_samples_of_the_manifest_is_checked(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    write_texts(tmp_path, 9)
+    manifest = write_manifest(tmp_path, "text", extra=", num_samples: 10")
+    index_manifest(manifest, tmp_path, tmp_path, tokenizer)
+    with pytest.raises(ManifestError, match="num_samples is 10 · found 9"):
+        open_mixture(manifest, tmp_path, tmp_path, tokenizer)

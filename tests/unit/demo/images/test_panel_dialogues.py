@@ -1,15 +1,12 @@
 """Drawn and written panels ask the same questions; held-out material stays out of training."""
 
-import io
 from collections import Counter
 from itertools import islice
 from random import Random
 
 import pytest
-from PIL import Image
 
-from phi4train.data.media.images import ImageGeometry
-from phi4train.demo.images.handwriting import Handwriting, draw_png, load_handwriting
+from phi4train.demo.images.handwriting import Handwriting, load_handwriting
 from phi4train.demo.images.panel_dialogues import (
     TURNS,
     drawn_captions,
@@ -18,11 +15,8 @@ from phi4train.demo.images.panel_dialogues import (
     written_dialogues,
     written_questions,
 )
-from phi4train.demo.images.panels import GRIDS, NUMBERS, SINGLE, draw_panel
 from phi4train.demo.images.questions import QUESTION_TASKS
 from phi4train.demo.samples import IMAGE_MEMBER, DemoSample
-
-GEOMETRY = ImageGeometry(crop_size=48, patch_size=8, max_crops=16)
 
 
 @pytest.fixture(scope="module")
@@ -40,38 +34,6 @@ def question_forms(samples: list[DemoSample]) -> set[str]:
     texts = [turn if isinstance(turn, str) else turn[1]["text"] for turn in turns]
     questions = [text.rsplit("\n", 1)[-1] for text in texts]
     return {"".join("#" if c.isdigit() else c for c in question) for question in questions}
-
-
-def test_no_digit_image_is_both_trained_on_and_held_out(handwriting: Handwriting) -> None:
-    train = {image.tobytes() for images in handwriting.train.values() for image in images}
-    held_out = {image.tobytes() for images in handwriting.held_out.values() for image in images}
-    assert not train & held_out
-    assert len(train) + len(held_out) == 1797
-
-
-def test_a_fifth_of_each_digits_images_is_held_out(handwriting: Handwriting) -> None:
-    for digit in range(10):
-        total = len(handwriting.train[digit]) + len(handwriting.held_out[digit])
-        assert len(handwriting.held_out[digit]) / total == pytest.approx(0.2, abs=0.01)
-
-
-@pytest.mark.parametrize("shape", (SINGLE, *NUMBERS, *GRIDS))
-def test_a_panel_costs_at_most_a_one_crop_images_tokens(
-    handwriting: Handwriting, shape: tuple[int, int]
-) -> None:
-    panel = draw_panel(shape, Random(0))
-    image = Image.open(io.BytesIO(draw_png(panel, handwriting.train, Random(0), augment=True)))
-    assert image.size == panel.size
-    assert GEOMETRY.num_image_tokens(*image.size) <= 25
-    assert GEOMETRY.crop_grid(*image.size) == (1, 1), "one crop, at its own scale"
-
-
-def test_held_out_panels_are_drawn_without_augmentation(handwriting: Handwriting) -> None:
-    panel = draw_panel((1, 1), Random(0))
-    one_each = {digit: images[:1] for digit, images in handwriting.held_out.items()}
-    plain = {draw_png(panel, one_each, Random(seed), augment=False) for seed in range(5)}
-    varied = {draw_png(panel, one_each, Random(seed), augment=True) for seed in range(5)}
-    assert (len(plain), len(varied)) == (1, 5)
 
 
 def test_written_panels_teach_every_question_that_drawn_panels_ask(handwriting: Handwriting) -> None:
@@ -106,14 +68,3 @@ def test_training_dialogues_share_an_image_among_turns(handwriting: Handwriting)
     ]
     assert sum(turns) / len(turns) > 2
     assert max(turns) == TURNS[1]
-
-
-@pytest.mark.parametrize("shape", (SINGLE, *NUMBERS, *GRIDS))
-def test_a_written_panel_has_a_character_where_its_image_has_a_token(shape: tuple[int, int]) -> None:
-    panel = draw_panel(shape, Random(0))
-    layout = panel.as_layout()
-    assert len(layout) == GEOMETRY.num_image_tokens(*panel.size)
-    sub_crop, global_view = layout.split("=")
-    digits = [int(c) for c in sub_crop if c.isdigit()]
-    assert tuple(digits) == panel.digits
-    assert global_view.startswith(sub_crop)

@@ -15,7 +15,7 @@ from phi4train.demo.speech.synthesis import (
     resample,
     synthesize,
 )
-from phi4train.demo.speech.words import COMMANDS, DIGIT_WORDS, LANGUAGES, spoken_numbers
+from phi4train.demo.speech.words import DIGIT_WORDS, LANGUAGES
 
 VOICE = Voice("m1")
 
@@ -107,12 +107,3 @@ def test_resampling_keeps_a_tone_and_its_loudness() -> None:
 def test_what_cannot_be_spoken_is_told(text: str, language: str, variant: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         synthesize(text, language, Voice(variant))
-
-
-def test_numbers_in_a_question_become_words() -> None:
-    assert spoken_numbers("How many 6s?") == "How many sixes?"
-    assert spoken_numbers("Row 2, column 42?") == "Row two, column forty-two?"
-
-
-def test_commands_are_all_different() -> None:
-    assert len(set(COMMANDS)) == len(COMMANDS) == 21

@@ -1,3 +1,5 @@
+"""Rows with an adapter get its share, and all others stay bit-identical."""
+
 from collections.abc import Callable
 
 import pytest
@@ -6,17 +8,12 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor
 
 from phi4train.batch import Batch
-from phi4train.model import routing as routing_module
 from phi4train.model.components import parameters_of, set_activation_checkpointing, state_of
 from phi4train.model.lora import LORA_TARGETS, RoutedLoraLinear
 from phi4train.model.phi4 import Phi4Model
 from phi4train.model.routing import (
     NO_ADAPTER,
-    Routing,
-    adapter_of_mode,
     assign_adapters,
-    build_routing,
-    register_mode,
 )
 from phi4train.objectives.next_token import linear_cross_entropy
 
@@ -110,33 +107,6 @@ def test_by_token_only_the_image_slots_are_adapted(make_model: MakeModel, make_b
     assert adapters_T.tolist() == [0] * 13 + [NO_ADAPTER] * 13
 
 
-def test_by_sample_all_tokens_of_a_sample_share_its_adapter(make_batch: Make) -> None:
-    adapters_T = assign_adapters(make_batch((2, 1, 3, 1), FOUR_MODES), ["vision", "speech"], "sample")
-    assert adapters_T.tolist() == [NO_ADAPTER] * 2 + [0] + [1] * 3 + [0]
-
-
-def test_a_mode_whose_adapter_is_not_installed_uses_none(make_model: MakeModel, make_batch: Make) -> None:
-    batch = make_batch((5, 4), ("speech", "text"))
-    assert torch.equal(make_model("lora.vision")(batch), make_model()(batch))
-
-
-def route(batch: Batch) -> Routing:
-    adapters = ["vision", "speech"]
-    return build_routing(assign_adapters(batch, adapters, "sample"), adapters, torch.device("cpu"))
-
-
-def test_one_adapter_for_all_rows_needs_no_gather(make_batch: Make) -> None:
-    (assignment,) = route(make_batch((5, 4), ("vision", "vision_speech"))).assignments
-    assert (assignment.adapter, assignment.rows) == ("vision", None)
-    assert route(make_batch((5, 4))) == Routing()
-
-
-def test_the_rows_of_adjacent_samples_are_a_slice_and_others_are_gathered(make_batch: Make) -> None:
-    vision, speech = route(make_batch((2, 3, 4, 2, 1), (*FOUR_MODES, "vision"))).assignments
-    assert isinstance(vision.rows, Tensor) and vision.rows.tolist() == [2, 3, 4, 9, 10, 11]
-    assert (speech.adapter, speech.rows) == ("speech", slice(5, 9))
-
-
 @pytest.mark.parametrize("modes", [("vision", "text", "speech"), ("vision", "speech", "vision")])
 def test_half_precision_routes_the_same_rows(
     make_model: MakeModel, make_batch: Make, split_batch: Split, modes: tuple[str, ...]
@@ -152,12 +122,6 @@ def test_half_precision_routes_the_same_rows(
 def test_an_unknown_mode_is_refused_with_the_nearest_name(make_model: MakeModel, make_batch: Make) -> None:
     with pytest.raises(ValueError, match=r"found 'vison' \(did you mean 'vision'\?\)"):
         make_model()(make_batch((3,), ("vison",)))
-
-
-def test_a_new_mode_is_a_registration(make_batch: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routing_module, "_ADAPTER_OF_MODE", dict(routing_module._ADAPTER_OF_MODE))
-    register_mode("depth", "speech")
-    assert adapter_of_mode("depth") == "speech"
 
 
 def test_dropout_acts_on_the_adapters_input_in_train_mode_alone(

@@ -17,7 +17,9 @@ from phi4train.model.routing import Routing
 from phi4train.objectives.next_token import linear_cross_entropy
 from tests.unit.model.mixed_samples import cast, laid_end_to_end, sample
 
+Make = Callable[..., Batch]
 MakeModel = Callable[..., Phi4Model]
+VISION = ("vision_encoder", "vision_projector")
 COMPONENTS = (
     *("vision_encoder", "vision_projector", "audio_encoder", "audio_projector.speech"),
     *("audio_projector.vision_speech", "lora.vision", "lora.speech"),
@@ -170,3 +172,27 @@ def test_text_stays_bit_identical_whatever_shares_its_batch(
     beside_text = make_model()(all_text).split(mixed.sample_lengths)
     for mode, one, other in zip(mixed.modes, beside_media, beside_text, strict=True):
         assert torch.equal(one, other) == (mode == "text")
+
+
+def test_image_tokens_fill_their_slots(make_model: MakeModel, make_batch: Make) -> None:
+    model, batch = make_model(*VISION), make_batch((4, 20), ("text", "vision"), images=(1,))
+    embedded = model.embed(batch)
+    torch.testing.assert_close(embedded[4:17], model.encoders["image"](batch.media["image"]))
+    torch.testing.assert_close(embedded[17:], model.language_model.embed_tokens(batch.input_ids_T[17:]))
+
+
+def test_media_without_an_encoder_are_refused(make_model: MakeModel, make_batch: Make) -> None:
+    with pytest.raises(ValueError, match="found 'image' media and encoders for"):
+        make_model()(make_batch((20,), ("vision",), images=(0,)))
+
+
+def test_tokens_that_do_not_fill_their_slots_are_refused(make_model: MakeModel, make_batch: Make) -> None:
+    model, batch = make_model(*VISION), make_batch((20,), ("vision",), images=(0,))
+
+    class OneTokenTooFew(torch.nn.Module):
+        def forward(self, inputs: object) -> Tensor:
+            return torch.zeros(12, 64)
+
+    model.encoders["image"] = OneTokenTooFew()
+    with pytest.raises(ValueError, match="found 12 image tokens for 13 slots"):
+        model(batch)

@@ -1,0 +1,48 @@
+"""`phi4train data check` prints what it found, and fails where a run would."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+from phi4train.cli.data import index
+from phi4train.cli.data.check import run
+from phi4train.errors import ManifestError
+from tests.unit.data.small_shards import write_texts
+
+
+def test_what_is_fit_is_told(own_words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    run(ArgumentParser(), own_words)
+    assert "manifest mixture: fit\n  text (CC0): 9 of 9 samples usable in 1 shards" in capsys.readouterr().out
+
+
+def test_a_damaged_shard_is_printed_and_then_refused(
+    own_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_texts(tmp_path, 40)
+    index.run(ArgumentParser(), own_words)
+    path = tmp_path / "text-000000.tar"
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1  # where opening a mixture does not look
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=f"not fit: {own_words[0]}"):
+        run(ArgumentParser(), own_words)
+    assert "manifest mixture: NOT FIT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [[], ["--decode"]])
+def test_samples_are_decoded_when_asked(
+    flags: list[str], own_words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    from phi4train.data.batches.decoding import SampleDecoder
+
+    original = SampleDecoder.decode
+
+    def counted(self: SampleDecoder, *place: int) -> object:
+        decoded.append(place[2])
+        return original(self, *place)
+
+    monkeypatch.setattr(SampleDecoder, "decode", counted)
+    run(ArgumentParser(), [*own_words, *flags])
+    assert sorted(decoded) == (list(range(9)) if flags else [])

@@ -1,0 +1,68 @@
+"""Training from the command line: what is composed, and that the process is left as it was."""
+
+import os
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from phi4train.cli import train
+from phi4train.config.schema import Config
+from phi4train.errors import CheckpointError, ConfigError
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """Configurations that would have been trained; the second one fails."""
+    configs: list[Config] = []
+
+    def train_stage(config: Config, console: object) -> None:
+        if len(configs) == 1:
+            raise CheckpointError("no space")
+        configs.append(config)
+
+    monkeypatch.setitem(sys.modules, "phi4train.training.stage", SimpleNamespace(train_stage=train_stage))
+    return configs
+
+
+@pytest.mark.parametrize("full_error", [None, "0"])
+@pytest.mark.parametrize(
+    "words", [["stage=lm_sft"], ["stage=lm_sft", "seed=x"], ["stage=lm_stf"]], ids=" ".join
+)
+def test_hydra_leaves_argv_and_environment_as_they_were(
+    words: list[str], full_error: str | None, trained: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", before := ["phi4train", "anything"])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    if full_error is not None:
+        monkeypatch.setenv("HYDRA_FULL_ERROR", full_error)
+    try:
+        train.run(words)
+    except ConfigError:
+        assert trained == []
+    assert sys.argv is before and os.environ.get("HYDRA_FULL_ERROR") == full_error
+
+
+def test_trials_train_one_after_the_other_until_one_fails(
+    trained: list[Config], monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    with pytest.raises(CheckpointError):
+        train.run(["-m", "stage=lm_pretrain", "scale=demo", "seed=1,2"])
+    assert [config.seed for config in trained] == [1]
+
+
+def test_problems_of_the_words_and_of_the_values_are_told_together(trained: list[Config]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        train.run(["stage=lm_sft", "lrr=1", "schedule.decay_fraction=2"])
+    told = "\n".join(caught.value.problems)
+    assert "lrr must be a key" in told and "schedule.decay_fraction must be between 0 and 1" in told
+    assert trained == []
+
+
+def test_another_launcher_would_compose_elsewhere_and_is_refused(
+    trained: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "_run_hydra", lambda _: [])
+    with pytest.raises(ConfigError, match="must compose its trials in this process"):
+        train.run(["-m", "stage=lm_sft", "seed=1,2"])

@@ -1,0 +1,88 @@
+"""A curriculum trains what is missing or stale, parents first, and says why."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from phi4train.config.schema import Config, Resume, RunPathsConfig
+from phi4train.curriculum import run
+from phi4train.curriculum.run import run_curriculum
+from phi4train.errors import CheckpointError, ConfigError
+from phi4train.run.status import StageStatus
+
+PARENTS = {"sft": ["lm"], "lm": [], "vision": ["sft"]}
+MISSING = StageStatus(None, ("it has no artifact yet",))
+STALE = StageStatus(None, ("recipe: seed: 0 -> 7", "data: a -> b"), is_stale=True)
+INTERRUPTED = StageStatus(None, ("it was interrupted",))
+
+Bring = Callable[..., tuple[list[tuple[str, Resume]], str]]
+
+
+@pytest.fixture
+def bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bring:
+    """Runs the curriculum on made-up statuses; returns what was trained, and how, and what was printed."""
+
+    def curriculum(statuses: dict[str, StageStatus], fails: str = "") -> tuple[list[tuple[str, Resume]], str]:
+        trained: list[tuple[str, Resume]] = []
+
+        def train(config: Config, console: object) -> Path:
+            if config.stage == fails:
+                raise CheckpointError("no space")
+            trained.append((config.stage, config.resume))
+            return tmp_path / config.stage / "artifact"
+
+        monkeypatch.setattr(run, "open_inputs", lambda config: SimpleNamespace(fingerprints=dict))
+        monkeypatch.setattr(run, "stage_status", lambda config, folder, inputs: statuses[config.stage])
+        monkeypatch.setattr(run, "train_stage", train)
+        monkeypatch.setattr(run, "summary_table", lambda artifacts: f"{len(artifacts)} artifacts")
+        monkeypatch.setattr(run, "print_regressions", lambda artifacts, console: None)
+
+        def load(stage: str) -> Config:
+            paths = RunPathsConfig(root=str(tmp_path), name="demo")
+            return Config(stage=stage, parents=PARENTS[stage], run=paths)
+
+        out = io.StringIO()
+        try:
+            run_curriculum(list(PARENTS), load, Console(file=out, width=200))
+        except CheckpointError:
+            assert fails
+        return trained, out.getvalue()
+
+    return curriculum
+
+
+def done(stage: str) -> StageStatus:
+    artifact = SimpleNamespace(lineage=SimpleNamespace(identity=stage * 12))
+    return StageStatus(artifact, ())  # type: ignore[arg-type]
+
+
+def test_missing_stages_are_trained_parents_first(bring: Bring) -> None:
+    trained, printed = bring(dict.fromkeys(PARENTS, MISSING))
+    assert trained == [(stage, Resume.auto) for stage in ("lm", "sft", "vision")]
+    assert printed.startswith("curriculum: lm → sft → vision\n") and "3 artifacts" in printed
+
+
+def test_what_is_done_is_left_alone_and_named(bring: Bring) -> None:
+    trained, printed = bring({"lm": done("lm"), "sft": done("sft"), "vision": INTERRUPTED})
+    assert trained == [("vision", Resume.auto)], "an interrupted stage goes on"
+    assert "sft is done: " in printed and "(sftsftsftsft)" in printed
+
+
+def test_a_stale_stage_starts_anew_and_says_why(bring: Bring) -> None:
+    trained, printed = bring({"lm": done("lm"), "sft": STALE, "vision": MISSING})
+    assert trained == [("sft", Resume.overwrite), ("vision", Resume.auto)]
+    assert "sft runs: recipe: seed: 0 -> 7; data: a -> b\n" in printed
+
+
+def test_a_stage_that_fails_stops_those_behind_it(bring: Bring) -> None:
+    trained, printed = bring(dict.fromkeys(PARENTS, MISSING), fails="sft")
+    assert trained == [("lm", Resume.auto)] and "artifacts" not in printed
+
+
+def test_a_curriculum_without_a_parent_trains_nothing() -> None:
+    with pytest.raises(ConfigError, match="`sft` needs `lm`"):
+        run_curriculum(["sft"], lambda stage: Config(stage=stage, parents=["lm"]), Console(quiet=True))

@@ -1,0 +1,97 @@
+"""Where a run starts from follows from `resume` and from what its folder holds."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState
+from phi4train.config.load import load_config
+from phi4train.config.schema import Config, Resume
+from phi4train.errors import CheckpointError, ResumeError
+from phi4train.run import resume
+from phi4train.run.resume import check_inputs
+from phi4train.run.run_folder import RunFolder
+from phi4train.run.status import StageStatus
+
+INTERRUPTED = StageStatus(None, ("it was interrupted",))
+STALE = StageStatus(None, ("recipe: seed: 0 -> 7", "data: a -> b"), is_stale=True)
+DAMAGED = StageStatus(None, ("the artifact must be complete.",), is_stale=True, is_damaged=True)
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_config(["stage=lm_pretrain", "scale=demo"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+def save(folder: RunFolder, step: int) -> Path:
+    state = TrainingState(step, {"x/w": torch.ones(2)}, {}, {}, {"inputs": {}})
+    return CheckpointFolder(folder.checkpoints, 9, 0).save(state)
+
+
+def decide(
+    config: Config, folder: RunFolder, how: Resume, status: StageStatus = INTERRUPTED
+) -> tuple[int | None, str]:
+    """The step to go on from, and what was printed."""
+    out = io.StringIO()
+    state = resume._decide_start(replace(config, resume=how), folder, Console(file=out, width=300), status)
+    return (None if state is None else state.step), out.getvalue()
+
+
+@pytest.mark.parametrize("how", list(Resume))
+def test_an_unused_folder_starts_anew_whatever_is_asked(
+    how: Resume, config: Config, folder: RunFolder
+) -> None:
+    assert decide(config, folder, how) == (None, "")
+
+
+def test_auto_goes_on_from_the_newest_complete_checkpoint_and_names_damaged_ones(
+    config: Config, folder: RunFolder
+) -> None:
+    save(folder, 2)
+    save(folder, 4)
+    assert decide(config, folder, Resume.auto)[0] == 4
+    (folder.checkpoints / "step=00000004" / "model.safetensors").write_bytes(b"cut")
+    step, printed = decide(config, folder, Resume.auto)
+    assert step == 2
+    assert "step=00000004 is damaged and passed over" in printed and "resuming from" in printed
+
+
+def test_with_no_checkpoint_left_whole_it_starts_anew(config: Config, folder: RunFolder) -> None:
+    (save(folder, 2) / "files.json").unlink()
+    step, printed = decide(config, folder, Resume.auto)
+    assert step is None and "passed over" in printed
+
+
+def test_never_refuses_a_used_folder_and_overwrite_takes_it(config: Config, folder: RunFolder) -> None:
+    save(folder, 2)
+    with pytest.raises(ResumeError, match=r"resume=never.*must be unused.*or resume=overwrite"):
+        decide(config, folder, Resume.never)
+    for status in (INTERRUPTED, STALE, DAMAGED):
+        assert decide(config, folder, Resume.overwrite, status) == (None, "")
+    assert folder.is_used(), "setting aside is left to who starts"
+
+
+def test_a_stale_folder_is_refused_with_all_reasons_and_a_damaged_one_with_its_own(
+    config: Config, folder: RunFolder
+) -> None:
+    save(folder, 2)
+    with pytest.raises(ResumeError, match=r"they differ:\n  recipe: seed: 0 -> 7\n  data: a -> b\n"):
+        decide(config, folder, Resume.auto, STALE)
+    with pytest.raises(CheckpointError, match=r"must be complete\. Or start anew with resume=overwrite"):
+        decide(config, folder, Resume.auto, DAMAGED)
+
+
+def test_a_state_belongs_to_its_inputs() -> None:
+    state = TrainingState(1, {}, {}, {}, {"inputs": {"data": "a", "parent lm": "b"}})
+    check_inputs(state, {"parent lm": "b", "data": "a"})
+    with pytest.raises(ResumeError, match=r"started from: data, init.x, parent lm changed\. Put them back"):
+        check_inputs(state, {"data": "z", "init.x": "c"})
