@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -42,6 +43,19 @@ class Answer:
     def is_correct(self) -> bool:
         """Whether the metric of its task finds nothing to be improved."""
         return is_right(self.reply)
+
+    def as_dict(self) -> dict[str, Any]:
+        """A line of answers.jsonl."""
+        sample = self.sample
+        return {
+            "key": sample.key,
+            "task": sample.task,
+            "language": sample.language,
+            "question": self.question,
+            "answer": self.text,
+            "accepted": list(sample.answers),
+            "correct": self.is_correct,
+        }
 
 
 def answer_prompts(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from phi4train.data.batches.loader import SkippedSample
+from phi4train.evaluation.answers import Answer
 from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, Metric
 from phi4train.evaluation.metrics.registry import all_metrics
 from phi4train.files import write_atomically
@@ -21,10 +22,12 @@ class EvaluationReport:
     Args:
         results: by the name of the metric; one that had nothing to score may be missing.
         skipped: samples that could not be used, each once.
+        answers: what the model said to the prompts that have accepted answers, without pictures.
     """
 
     results: Mapping[str, tuple[Any, ...]]
     skipped: tuple[SkippedSample, ...]
+    answers: tuple[Answer, ...] = ()
 
     def results_of(self, metric: Metric[R]) -> tuple[R, ...]:
         """What a metric found; empty when it had nothing to score."""
@@ -48,5 +51,8 @@ class EvaluationReport:
 
 
 def save_report(report: EvaluationReport, path: Path) -> None:
-    """Writes `as_dict` as JSON, atomically."""
+    """Writes `as_dict` as JSON, and beside `evaluation*.json` the answers as `answers*.jsonl`, atomically."""
+    answers = path.with_name(path.name.replace("evaluation", "answers", 1)).with_suffix(".jsonl")
+    lines = [json.dumps(answer.as_dict(), ensure_ascii=False) + "\n" for answer in report.answers]
+    write_atomically(answers, "".join(lines).encode())
     write_atomically(path, json.dumps(report.as_dict(), indent=2, ensure_ascii=False).encode())

@@ -1,7 +1,7 @@
 """Evaluates a model on a held-out mixture, while it trains or afterwards."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from phi4train.batch import Batch
@@ -67,11 +67,14 @@ def evaluate(
     with evaluation_mode(model):
         batches = _only_batches(held_out.batches(skipped))
         perplexities = measure_perplexity(model, batches, ngrams)
-        answers = _answers(model, held_out, max_new_tokens, skipped)
+        found = _answers(model, held_out, max_new_tokens, skipped)
+        answers = tuple(replace(answer, view=None) for answer in found)
         judged = judge_replies(answer.reply for answer in answers)
     unusable = {one.key: one for one in skipped if one.cause != _NO_PROMPT}  # a text has no prompt by nature
     return EvaluationReport(
-        results={PERPLEXITY.name: tuple(perplexities), **judged}, skipped=tuple(unusable.values())
+        results={PERPLEXITY.name: tuple(perplexities), **judged},
+        skipped=tuple(unusable.values()),
+        answers=answers,
     )
 
 
