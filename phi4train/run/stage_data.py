@@ -73,7 +73,7 @@ def data_plan(config: Config, data: StageData) -> DataPlan:
     return DataPlan(
         batch_size=BatchSize(config.budget.global_batch_samples, config.budget.global_batch_tokens),
         limits=data.limits,
-        pack_tokens=config.data.context_tokens,
+        pack_tokens=data.limits.sample_tokens,
         micro_batch_tokens=config.hardware.micro_batch_tokens,
         seed=config.seed,
         spec_augment=SpecAugment(**asdict(config.data.spec_augment)),
