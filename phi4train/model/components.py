@@ -1,6 +1,6 @@
 """The named parts of a model: how each is installed, initialised, saved and loaded, and what it owns.
 
-A new modality is registered here (its components), in `routing` (mode and modality), and nowhere else.
+Those of a new modality are declared through `phi4train.modality`.
 """
 
 import hashlib
@@ -18,12 +18,14 @@ from phi4train.model.component_names import (
     AUDIO_PROJECTOR_PREFIX,
     AUDIO_PROJECTOR_SPEECH,
     AUDIO_PROJECTOR_VISION_SPEECH,
-    COMPONENT_NAMES,
     LANGUAGE_MODEL,
     LORA_PREFIX,
     VISION_ENCODER,
     VISION_PROJECTOR,
-    add_component_name,
+    ComponentFacts,
+    add_component_facts,
+    known_components,
+    remove_component_facts,
 )
 from phi4train.model.language_model import LanguageModel
 from phi4train.model.phi4 import Phi4Model
@@ -45,7 +47,7 @@ class Component:
         initialise: fills the part's parameters from a generator; called only after all parts are installed.
         needs: components without which this one makes no sense.
         needs_one_of: components of which this one needs at least one; empty when it needs none.
-        sizes: default of each size that `model.extra` may give; a whole number where it must be one.
+        facts: what the configuration must know of it; of a built-in part they stand beside its name.
     """
 
     name: str
@@ -54,25 +56,24 @@ class Component:
     initialise: Callable[[Phi4Model, ModelShape, torch.Generator], None]
     needs: tuple[str, ...] = (LANGUAGE_MODEL,)
     needs_one_of: tuple[str, ...] = ()
-    sizes: Mapping[str, float] = field(default_factory=dict)
+    facts: ComponentFacts = field(default_factory=ComponentFacts)
 
 
 _REGISTRY: dict[str, Component] = {}
 
 
-def register_component(component: Component) -> None:
-    """Makes `component` known to `build_model`; the order of registration is the order of installation.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-    if component.name in _REGISTRY:
-        raise ValueError(
-            f"a component's name must be unique; found a second '{component.name}'; choose another name"
-        )
+def add_component(component: Component) -> None:
+    """Makes a component known, whose name must be free; the order of adding is the order of installation."""
+    assert component.name not in _REGISTRY, component.name
     _REGISTRY[component.name] = component
-    if component.name not in COMPONENT_NAMES:
-        add_component_name(component.name, component.sizes)
+    if component.name not in known_components():
+        add_component_facts(component.name, component.facts)
+
+
+def remove_component(name: str) -> None:
+    """Forgets a component that was added."""
+    del _REGISTRY[name]
+    remove_component_facts(name)
 
 
 def component_names() -> tuple[str, ...]:
@@ -207,7 +208,7 @@ for _component in (
     lora_component("vision"),
     lora_component("speech"),
 ):
-    register_component(_component)
+    add_component(_component)
 
 
 def build_model(
@@ -381,7 +382,7 @@ def _registered(component: str) -> Component:
     if component not in _REGISTRY:
         raise ValueError(
             f"a component must be registered; found '{component}'{did_you_mean(component, _REGISTRY)}; "
-            "register it with phi4train.model.components.register_component"
+            "register it with phi4train.modality.register_modality"
         )
     return _REGISTRY[component]
 
