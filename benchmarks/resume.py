@@ -26,7 +26,15 @@ CONSUMED_SAMPLES = (10, 1_000_000)
 REPEATS = 5
 PLAN = DataPlan(
     batch_size=BatchSize(samples=SAMPLES_PER_STEP),
-    limits=Limits(512, 10_000, ImageGeometry(56, 14, 4), max_audio_seconds=60, video_fps=None, max_frames=8),
+    limits=Limits(
+        512,
+        10_000,
+        ImageGeometry(56, 14, 4),
+        max_audio_seconds=60,
+        video_fps=None,
+        max_frames=8,
+        num_branches=1,
+    ),
     pack_tokens=512,
     micro_batch_tokens=1024,
     seed=0,

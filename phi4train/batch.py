@@ -78,7 +78,8 @@ class Batch:
         input_ids_T: token ids, int64; media slots hold the modality's slot token.
         position_ids_T: position inside its sample, restarting at 0, int64.
         labels_T: the id that position t must predict (already shifted by one), or IGNORE_INDEX; int64.
-        sample_lengths: tokens of each sample; they sum to T.
+        sample_lengths: tokens of each sample; they sum to T. A preference is two samples here, adjacent, with
+            one mode, task and key: its chosen branch, then the rejected one.
         modes: mode of each sample (`text`, `vision`, ...): decides its LoRA.
         tasks: task name of each sample, for metrics.
         keys: `<shard>/<key>` of each sample, for error messages.

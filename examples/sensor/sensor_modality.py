@@ -1,6 +1,6 @@
 """Sensor readings as a modality: a time series becomes tokens, eight readings to a token.
 
-Everything that phi4train must know stands in this file, and is registered at its end; `imports:
+Everything that phi4train must know stands in this file, and is declared at its end; `imports:
 [sensor_modality]` in a recipe is all that calls it.
 
 A media member `<name>.sensor` holds `SNSR`, the number of readings as uint32, and that many float32, all
@@ -20,13 +20,11 @@ from torch import Tensor, nn
 from phi4train.batch import move_tensors
 from phi4train.data.media.kind import MediaSize
 from phi4train.data.media.limits import Limits
-from phi4train.data.media.registry import register_media_kind
 from phi4train.data.media.spec_augment import SpecAugment
 from phi4train.errors import SampleError
+from phi4train.modality import Component, ComponentFacts, Modality, Mode, key_under, register_modality
 from phi4train.model.component_names import LANGUAGE_MODEL, size_of
-from phi4train.model.components import Component, key_under, lora_component, register_component
 from phi4train.model.phi4 import Phi4Model
-from phi4train.model.routing import register_modality, register_mode
 from phi4train.model.shapes import ModelShape
 
 READINGS_PER_TOKEN = 8
@@ -124,18 +122,25 @@ def _install(model: Phi4Model, shape: ModelShape) -> None:
         model.encoders["sensor"] = nn.Sequential(SensorEncoder(width), projector)
 
 
-def _component(name: str, module: str, needs: str, sizes: dict[str, float]) -> Component:
+def _component(name: str, module: str, needs: str, facts: ComponentFacts) -> Component:
     def initialise(model: Phi4Model, shape: ModelShape, generator: torch.Generator) -> None:
         for parameter in model.get_submodule(module).parameters():
             std = parameter.shape[1] ** -0.5 if parameter.dim() == 2 else 0.0
             parameter.copy_(torch.empty(parameter.shape).normal_(0.0, std, generator=generator))
 
-    return Component(name, _install, key_under(module), initialise, (LANGUAGE_MODEL, needs), sizes=sizes)
+    return Component(name, _install, key_under(module), initialise, (LANGUAGE_MODEL, needs), facts=facts)
 
 
-register_media_kind(SensorKind(), {"sensor": ["sensor"]})
-register_component(_component("sensor_encoder", "encoders.sensor.0", "sensor_projector", {"width": 256}))
-register_component(_component("sensor_projector", "encoders.sensor.1", "sensor_encoder", {}))
-register_component(lora_component("sensor"))
-register_mode("sensor", "sensor")
-register_modality("sensor", "sensor")
+_ENCODER, _PROJECTOR = "sensor_encoder", "sensor_projector"
+
+register_modality(
+    Modality(
+        kind=SensorKind(),
+        components=(
+            _component(_ENCODER, "encoders.sensor.0", _PROJECTOR, ComponentFacts(sizes={"width": 256})),
+            _component(_PROJECTOR, "encoders.sensor.1", _ENCODER, ComponentFacts()),
+        ),
+        modes=(Mode("sensor", ("sensor",), "sensor"),),
+        adapter="sensor",
+    )
+)

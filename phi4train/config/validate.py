@@ -10,22 +10,9 @@ from phi4train.config.validate_components import component_problems
 from phi4train.config.validate_ranges import range_problems
 from phi4train.data.shards.manifest import load_manifest
 from phi4train.errors import ManifestError, did_you_mean
-from phi4train.model.component_names import (
-    AUDIO_ENCODER,
-    AUDIO_PROJECTOR_PREFIX,
-    AUDIO_PROJECTOR_SPEECH,
-    AUDIO_PROJECTOR_VISION_SPEECH,
-    VISION_ENCODER,
-    VISION_PROJECTOR,
-)
+from phi4train.model.component_names import media_components
 from phi4train.model.shapes import AudioShape, LanguageModelShape, VisionShape
 from phi4train.objectives.registry import known_losses
-
-_MEDIA_COMPONENTS = (
-    *(VISION_ENCODER, VISION_PROJECTOR),
-    *(AUDIO_ENCODER, AUDIO_PROJECTOR_SPEECH, AUDIO_PROJECTOR_VISION_SPEECH),
-)
-"""Components whose output is a media token."""
 
 
 def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str], Config]) -> list[str]:
@@ -106,18 +93,18 @@ def _objective_problems(config: Config) -> Iterator[str]:
 
 def _auxiliary_problems(config: Config) -> Iterator[str]:
     settings = config.auxiliary
-    if settings.reading_weight > 0 and not any(name in config.trainable for name in _MEDIA_COMPONENTS):
-        yield (
-            f"auxiliary.reading_weight needs a stage that trains one of {', '.join(_MEDIA_COMPONENTS)} · "
-            f"found {settings.reading_weight} and trainable={config.trainable} · set it to 0"
-        )
+    learners = {
+        "reading_weight": (settings.reading_weight, media_components()),
+        "ctc_weight": (settings.ctc_weight, media_components("audio")),
+    }
+    for name, (weight, components) in learners.items():
+        if weight > 0 and not {*components} & {*config.trainable}:
+            yield (
+                f"auxiliary.{name} needs a stage that trains one of {', '.join(components)} · "
+                f"found {weight} and trainable={config.trainable} · set auxiliary.{name}=0"
+            )
     if settings.ctc_weight <= 0:
         return
-    if not any(name.startswith((AUDIO_ENCODER, AUDIO_PROJECTOR_PREFIX)) for name in config.trainable):
-        yield (
-            f"auxiliary.ctc_weight needs a stage that trains {AUDIO_ENCODER} or an {AUDIO_PROJECTOR_PREFIX}*"
-            f" · found {settings.ctc_weight} and trainable={config.trainable} · set auxiliary.ctc_weight=0"
-        )
     if not settings.ctc_tasks:
         yield "auxiliary.ctc_tasks must name at least one task · found none · or set auxiliary.ctc_weight=0"
     for task in settings.ctc_tasks:

@@ -6,18 +6,14 @@ from pathlib import Path
 from phi4train.config.schema import Config
 from phi4train.errors import did_you_mean
 from phi4train.model.component_names import (
-    AUDIO_ENCODER,
-    COMPONENT_NAMES,
     FRESH,
     LANGUAGE_MODEL,
     LORA_PREFIX,
-    VISION_ENCODER,
+    family_of,
     known_components,
     known_sizes,
+    layered_components,
 )
-
-_LAYERED = (LANGUAGE_MODEL, VISION_ENCODER, AUDIO_ENCODER)
-"""Components with layers, whose activations can be recomputed."""
 
 
 def component_problems(
@@ -82,11 +78,12 @@ def _name_problems(config: Config) -> Iterator[str]:
                     f"{key} must name adapters of model.lora · found '{name}'"
                     f"{did_you_mean(adapter, config.model.lora)} · correct the name, or give its size there"
                 )
+    layered = layered_components()
     for name in config.hardware.activation_checkpointing:
-        if name in known and name not in _LAYERED:
+        if name in known and name not in layered:
             yield (
                 "hardware.activation_checkpointing must name components with layers, "
-                f"{' or '.join(_LAYERED)} · found '{name}' · remove it"
+                f"{' or '.join(layered)} · found '{name}' · remove it"
             )
     for name in config.optimizer.lr_multipliers:
         if name in known and name not in config.trainable:
@@ -137,10 +134,10 @@ def _origin_problems(config: Config, provided: set[str]) -> Iterator[str]:
                 "remove it; to start from another artifact, set run.parents.<stage>=<folder>"
             )
         yield from _init_problems(config, name, value, provided)
-    if "language_model" not in provided and "language_model" not in config.init:
+    if LANGUAGE_MODEL not in provided and LANGUAGE_MODEL not in config.init:
         yield (
-            "every run needs the component language_model, from a parent or from init · found in neither · "
-            "add a parent that has it, or init: {language_model: fresh}"
+            f"every run needs the component {LANGUAGE_MODEL} from a parent or from init · found in neither · "
+            f"add a parent that has it, or init: {{{LANGUAGE_MODEL}: {FRESH}}}"
         )
 
 
@@ -160,9 +157,7 @@ def _init_problems(config: Config, name: str, value: str, provided: set[str]) ->
             f"init.{name} must copy a component that a parent hands on · found '{value}', which none does · "
             f"add a parent that has it, or write {FRESH}"
         )
-    elif {name, value} <= {*COMPONENT_NAMES} and _tensor_shapes(config, name) != _tensor_shapes(
-        config, value
-    ):
+    elif name in known and _tensor_shapes(config, name) != _tensor_shapes(config, value):
         yield (
             f"init.{name} must copy a component with tensors of the same shapes · found '{value}' · "
             f"write {FRESH}"
@@ -170,7 +165,7 @@ def _init_problems(config: Config, name: str, value: str, provided: set[str]) ->
 
 
 def _tensor_shapes(config: Config, component: str) -> tuple[str, int]:
-    """What decides the shapes of a built-in component's tensors, besides sizes that all share."""
+    """What decides the shapes of a component's tensors, besides sizes that all share."""
     adapter = component.removeprefix(LORA_PREFIX)
     rank = config.model.lora[adapter].r if adapter in config.model.lora and adapter != component else 0
-    return component.partition(".")[0], rank
+    return family_of(component), rank

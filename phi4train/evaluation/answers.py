@@ -31,7 +31,7 @@ class Answer:
     @property
     def question(self) -> str:
         """Text of the last user turn."""
-        turn = next(turn for turn in reversed(self.sample.messages) if turn.role == "user")
+        turn = next(turn for turn in reversed(self.sample.turns) if turn.role == "user")
         return "".join(part.text for part in turn.parts if isinstance(part, TextPart))
 
     @property

@@ -1,6 +1,7 @@
-"""The names of the components, without torch: the configuration is validated against them."""
+"""The names of the components and facts of each, without torch: a configuration is checked against them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 LANGUAGE_MODEL = "language_model"
 VISION_ENCODER = "vision_encoder"
@@ -16,38 +17,79 @@ LORA_SPEECH = "lora.speech"
 FRESH = "fresh"
 """In `init`: a component starts from random values."""
 
-COMPONENT_NAMES = (
-    LANGUAGE_MODEL,
-    VISION_ENCODER,
-    VISION_PROJECTOR,
-    AUDIO_ENCODER,
-    AUDIO_PROJECTOR_SPEECH,
-    AUDIO_PROJECTOR_VISION_SPEECH,
-    LORA_VISION,
-    LORA_SPEECH,
-)
-"""Every built-in component; more are added by `phi4train.model.components.register_component`."""
 
-_SIZES_OF_ADDED: dict[str, Mapping[str, float]] = {}
-
-
-def add_component_name(name: str, sizes: Mapping[str, float]) -> None:
-    """Makes a component from outside of phi4train known to the configuration.
+@dataclass(frozen=True)
+class ComponentFacts:
+    """What a configuration is checked against.
 
     Args:
-        sizes: default of each size that `model.extra` may give as `<component>.<size>`.
+        has_layers: a module of it has the attribute `activation_checkpointing`: its activations can be
+            recomputed in the backward pass.
+        media: name of the kind of media whose tokens it makes; None: it makes none.
+        family: components of one family have tensors of the same shapes, but for the rank of a LoRA, so that
+            one may start as a copy of another; None: the family is its name up to the first dot.
+        sizes: default of each size that `model.extra` may give as `<component>.<size>`; a whole number where
+            it must be one.
     """
-    _SIZES_OF_ADDED[name] = sizes
+
+    has_layers: bool = False
+    media: str | None = None
+    family: str | None = None
+    sizes: Mapping[str, float] = field(default_factory=dict)
+
+
+_FACTS: dict[str, ComponentFacts] = {
+    LANGUAGE_MODEL: ComponentFacts(has_layers=True),
+    VISION_ENCODER: ComponentFacts(has_layers=True, media="image"),
+    VISION_PROJECTOR: ComponentFacts(media="image"),
+    AUDIO_ENCODER: ComponentFacts(has_layers=True, media="audio"),
+    AUDIO_PROJECTOR_SPEECH: ComponentFacts(media="audio"),
+    AUDIO_PROJECTOR_VISION_SPEECH: ComponentFacts(media="audio"),
+    LORA_VISION: ComponentFacts(),
+    LORA_SPEECH: ComponentFacts(),
+}
+
+COMPONENT_NAMES = tuple(_FACTS)
+"""Every built-in component; a run's `imports` add more, through `phi4train.modality`."""
+
+
+def add_component_facts(name: str, facts: ComponentFacts) -> None:
+    """Makes a component from outside of phi4train known to the configuration."""
+    _FACTS[name] = facts
+
+
+def remove_component_facts(name: str) -> None:
+    """Forgets a component from outside of phi4train."""
+    del _FACTS[name]
 
 
 def known_components() -> tuple[str, ...]:
     """The built-in components and those that were added, which a run's `imports` decide."""
-    return (*COMPONENT_NAMES, *_SIZES_OF_ADDED)
+    return tuple(_FACTS)
+
+
+def layered_components() -> tuple[str, ...]:
+    """Components with layers, whose activations can be recomputed."""
+    return tuple(name for name, facts in _FACTS.items() if facts.has_layers)
+
+
+def media_components(kind: str | None = None) -> tuple[str, ...]:
+    """Components that make tokens of this kind of media, or of any."""
+    return tuple(
+        name
+        for name, facts in _FACTS.items()
+        if facts.media is not None and (kind is None or facts.media == kind)
+    )
+
+
+def family_of(name: str) -> str:
+    """The family of a known component."""
+    return _FACTS[name].family or name.partition(".")[0]
 
 
 def known_sizes() -> dict[str, float]:
     """By key of `model.extra`, the default: a whole number where the size must be one."""
-    return {f"{name}.{size}": d for name, sizes in _SIZES_OF_ADDED.items() for size, d in sizes.items()}
+    return {f"{name}.{size}": d for name, facts in _FACTS.items() for size, d in facts.sizes.items()}
 
 
 def size_of(key: str, extra: Mapping[str, float]) -> float:

@@ -1,6 +1,6 @@
 """The named parts of a model: how each is installed, initialised, saved and loaded, and what it owns.
 
-A new modality is registered here (its components), in `routing` (mode and modality), and nowhere else.
+Those of a new modality are declared through `phi4train.modality`.
 """
 
 import hashlib
@@ -18,12 +18,14 @@ from phi4train.model.component_names import (
     AUDIO_PROJECTOR_PREFIX,
     AUDIO_PROJECTOR_SPEECH,
     AUDIO_PROJECTOR_VISION_SPEECH,
-    COMPONENT_NAMES,
     LANGUAGE_MODEL,
     LORA_PREFIX,
     VISION_ENCODER,
     VISION_PROJECTOR,
-    add_component_name,
+    ComponentFacts,
+    add_component_facts,
+    known_components,
+    remove_component_facts,
 )
 from phi4train.model.language_model import LanguageModel
 from phi4train.model.phi4 import Phi4Model
@@ -45,7 +47,7 @@ class Component:
         initialise: fills the part's parameters from a generator; called only after all parts are installed.
         needs: components without which this one makes no sense.
         needs_one_of: components of which this one needs at least one; empty when it needs none.
-        sizes: default of each size that `model.extra` may give; a whole number where it must be one.
+        facts: what the configuration must know of it; of a built-in part they stand beside its name.
     """
 
     name: str
@@ -54,25 +56,24 @@ class Component:
     initialise: Callable[[Phi4Model, ModelShape, torch.Generator], None]
     needs: tuple[str, ...] = (LANGUAGE_MODEL,)
     needs_one_of: tuple[str, ...] = ()
-    sizes: Mapping[str, float] = field(default_factory=dict)
+    facts: ComponentFacts = field(default_factory=ComponentFacts)
 
 
 _REGISTRY: dict[str, Component] = {}
 
 
-def register_component(component: Component) -> None:
-    """Makes `component` known to `build_model`; the order of registration is the order of installation.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-    if component.name in _REGISTRY:
-        raise ValueError(
-            f"a component's name must be unique; found a second '{component.name}'; choose another name"
-        )
+def add_component(component: Component) -> None:
+    """Makes a component known, whose name must be free; the order of adding is the order of installation."""
+    assert component.name not in _REGISTRY, component.name
     _REGISTRY[component.name] = component
-    if component.name not in COMPONENT_NAMES:
-        add_component_name(component.name, component.sizes)
+    if component.name not in known_components():
+        add_component_facts(component.name, component.facts)
+
+
+def remove_component(name: str) -> None:
+    """Forgets a component that was added."""
+    del _REGISTRY[name]
+    remove_component_facts(name)
 
 
 def component_names() -> tuple[str, ...]:
@@ -207,7 +208,7 @@ for _component in (
     lora_component("vision"),
     lora_component("speech"),
 ):
-    register_component(_component)
+    add_component(_component)
 
 
 def build_model(
@@ -289,12 +290,14 @@ def parameters_of(model: nn.Module, component: str) -> dict[str, nn.Parameter]:
     Raises:
         ValueError: the component is not registered.
     """
-    return _owned(model.named_parameters(), _registered(component).canonical_key)
+    return _owned(model.named_parameters(), registered_component(component).canonical_key)
 
 
 def names_of(model: nn.Module, component: str) -> dict[str, str]:
     """Names in the model of the component's parameters and persistent buffers, by canonical key."""
-    return _owned(((name, name) for name in model.state_dict()), _registered(component).canonical_key)
+    return _owned(
+        ((name, name) for name in model.state_dict()), registered_component(component).canonical_key
+    )
 
 
 def state_of(model: nn.Module, component: str) -> dict[str, Tensor]:
@@ -303,7 +306,7 @@ def state_of(model: nn.Module, component: str) -> dict[str, Tensor]:
     Raises:
         ValueError: the component is not registered.
     """
-    return _owned(model.state_dict().items(), _registered(component).canonical_key)
+    return _owned(model.state_dict().items(), registered_component(component).canonical_key)
 
 
 @torch.no_grad()
@@ -337,7 +340,7 @@ def modules_of(model: nn.Module, component: str) -> list[nn.Module]:
     Raises:
         ValueError: the component is not registered.
     """
-    canonical_key = _registered(component).canonical_key
+    canonical_key = registered_component(component).canonical_key
     found: list[nn.Module] = []
 
     def visit(module: nn.Module, name: str) -> None:
@@ -355,37 +358,16 @@ def modules_of(model: nn.Module, component: str) -> list[nn.Module]:
     return found
 
 
-def set_activation_checkpointing(model: nn.Module, components: Collection[str]) -> None:
-    """Recomputes the layers of exactly `components` in the backward pass; others keep their activations.
+def registered_component(component: str) -> Component:
+    """The component of that name.
 
     Raises:
-        ValueError: a component has no layers that can be recomputed, or is not installed.
+        ValueError: it is not registered.
     """
-    switches = {
-        name: [
-            module
-            for inner, module in model.named_modules()
-            if hasattr(module, "activation_checkpointing") and component.canonical_key(inner) is not None
-        ]
-        for name, component in _REGISTRY.items()
-    }
-    able = [name for name, modules in switches.items() if modules]
-    wrong = [f"'{name}'{did_you_mean(name, able)}" for name in components if name not in able]
-    if wrong:
-        raise ValueError(
-            f"activation checkpointing must name installed components with layers; found {', '.join(wrong)}; "
-            f"choose among {able}"
-        )
-    for name in able:
-        for module in switches[name]:
-            module.activation_checkpointing = name in components
-
-
-def _registered(component: str) -> Component:
     if component not in _REGISTRY:
         raise ValueError(
-            f"a component must be registered; found '{component}'{did_you_mean(component, _REGISTRY)}; "
-            "register it with phi4train.model.components.register_component"
+            f"a component must be registered · found '{component}'{did_you_mean(component, _REGISTRY)} · "
+            "register it with phi4train.modality.register_modality"
         )
     return _REGISTRY[component]
 

@@ -1,8 +1,6 @@
 """Which rows of a packed batch use which LoRA adapter: by the mode of their sample, or by their own modality.
 
 Shape suffixes: T tokens of the batch, N tokens of one adapter.
-Source: the released code's InputMode (text 0, vision 1, speech 2, vision_speech 3), where vision_speech uses
-the vision adapter.
 """
 
 from collections.abc import Sequence
@@ -14,29 +12,12 @@ from torch import Tensor
 
 from phi4train.batch import Batch
 from phi4train.errors import did_you_mean
+from phi4train.modes import adapter_of_kind, find_mode, known_modes
 
 RoutingRule = Literal["sample", "token"]
 """`sample`: all tokens of a sample by its mode (as released); `token`: each token by its own modality."""
 
 NO_ADAPTER = -1
-
-_ADAPTER_OF_MODE: dict[str, str | None] = {
-    "text": None,
-    "vision": "vision",
-    "speech": "speech",
-    "vision_speech": "vision",
-}
-_ADAPTER_OF_MODALITY: dict[str, str] = {"image": "vision", "audio": "speech"}
-
-
-def register_mode(mode: str, adapter: str | None) -> None:
-    """Samples of `mode` use the LoRA `adapter`, or none."""
-    _ADAPTER_OF_MODE[mode] = adapter
-
-
-def register_modality(modality: str, adapter: str) -> None:
-    """Under the rule `token`, the slots of media of `modality` use the LoRA `adapter`."""
-    _ADAPTER_OF_MODALITY[modality] = adapter
 
 
 def adapter_of_mode(mode: str) -> str | None:
@@ -45,12 +26,14 @@ def adapter_of_mode(mode: str) -> str | None:
     Raises:
         ValueError: the mode is not registered.
     """
-    if mode not in _ADAPTER_OF_MODE:
+    known = find_mode(mode)
+    if known is None:
+        names = [each.name for each in known_modes()]
         raise ValueError(
-            f"a sample's mode must be registered; found '{mode}'{did_you_mean(mode, _ADAPTER_OF_MODE)}; "
-            "register it with phi4train.model.routing.register_mode"
+            f"a sample's mode must be registered · found '{mode}'{did_you_mean(mode, names)} · "
+            "register it with phi4train.modality.register_modality"
         )
-    return _ADAPTER_OF_MODE[mode]
+    return known.adapter
 
 
 @dataclass(frozen=True)
@@ -89,7 +72,7 @@ def assign_adapters(batch: Batch, adapters: Sequence[str], rule: RoutingRule) ->
         )
     by_token_T = torch.full((sum(batch.sample_lengths),), NO_ADAPTER, dtype=torch.int64)
     for modality, inputs in batch.media.items():
-        by_token_T[inputs.positions.cpu()] = _index_of(_ADAPTER_OF_MODALITY.get(modality), adapters)
+        by_token_T[inputs.positions.cpu()] = _index_of(adapter_of_kind(modality), adapters)
     return by_token_T
 
 

@@ -14,6 +14,7 @@ from phi4train.data.samples.tokenizer import Tokenizer, load_tokenizer
 from phi4train.data.shards.manifest import load_manifest
 from phi4train.data.shards.mixture import Mixture, open_mixture
 from phi4train.errors import ConfigError
+from phi4train.objectives.registry import known_losses
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def open_data(
             max_audio_seconds=config.data.max_audio_seconds,
             video_fps=config.data.video_fps,
             max_frames=config.data.max_frames,
+            num_branches=known_losses()[config.objective].num_branches,
         ),
         cache_dir=cache_dir,
     )
@@ -79,7 +81,7 @@ def data_plan(config: Config, data: StageData) -> DataPlan:
     return DataPlan(
         batch_size=BatchSize(config.budget.global_batch_samples, config.budget.global_batch_tokens),
         limits=data.limits,
-        pack_tokens=config.data.context_tokens,
+        pack_tokens=data.limits.sample_tokens,
         micro_batch_tokens=config.hardware.micro_batch_tokens,
         seed=config.seed,
         spec_augment=config.data.spec_augment,

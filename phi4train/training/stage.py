@@ -11,7 +11,7 @@ from phi4train.checkpoint.training_state import TrainingState
 from phi4train.config.convert import config_to_dict
 from phi4train.config.schema import Config, OptimizerConfig, Resume
 from phi4train.evaluation.held_out import open_held_out
-from phi4train.model.components import set_activation_checkpointing
+from phi4train.model.activation_checkpointing import set_activation_checkpointing
 from phi4train.model.ownership import Ownership
 from phi4train.run.opened import OpenedStage, open_stage
 from phi4train.run.record import RunRecord

@@ -20,7 +20,15 @@ from phi4train.data.shards.writer import ShardWriter
 
 PLAN = DataPlan(
     BatchSize(samples=4),
-    Limits(64, 10_000, ImageGeometry(56, 14, 4), max_audio_seconds=60, video_fps=None, max_frames=8),
+    Limits(
+        64,
+        10_000,
+        ImageGeometry(56, 14, 4),
+        max_audio_seconds=60,
+        video_fps=None,
+        max_frames=8,
+        num_branches=1,
+    ),
     *(128, 256),
     seed=0,
     spec_augment=NO_SPEC_AUGMENT,

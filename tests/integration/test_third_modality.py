@@ -17,11 +17,10 @@ from phi4train.batch import AudioInputs, Batch, ImageInputs
 from phi4train.checkpoint.artifact import open_artifact
 from phi4train.cli.main import main
 from phi4train.config.load import load_config
-from phi4train.data.media import registry
 from phi4train.data.samples.tokenizer import train_bpe
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import SampleError
-from phi4train.model import component_names, components, routing
+from phi4train.modality import unregister_modality
 from phi4train.model.components import build_model, parameters_of
 from phi4train.model.shapes import (
     AudioShape,
@@ -40,17 +39,10 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sensor"
 @pytest.fixture
 def sensor_modality(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The example's module, imported; afterwards nothing of it is known."""
-    for owner, name in [
-        (components, "_REGISTRY"),
-        (component_names, "_SIZES_OF_ADDED"),
-        (routing, "_ADAPTER_OF_MODE"),
-        (routing, "_ADAPTER_OF_MODALITY"),
-    ]:
-        monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
     monkeypatch.syspath_prepend(EXAMPLE)
     yield importlib.import_module("sensor_modality")
     del sys.modules["sensor_modality"]
-    registry.unregister_media_kind("sensor")
+    unregister_modality("sensor")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ FLOORS = (
     ("modality",),
     ("data", "model"),
     ("objectives",),
-    ("batch", "files"),
+    ("batch", "files", "modes"),
     ("errors", "ranges"),
 )
 """The parts of the package from the top down: each may import what stands on lower floors, none its own."""
@@ -146,6 +146,38 @@ def test_config_imports_only_modules_without_torch_from_below() -> None:
     found = {name for path in modules() if part_of(path) == "config" for name in imports(path)}
     below = {name for name in found if name.startswith(("phi4train.model", "phi4train.data"))}
     assert below <= CONFIG_MAY_IMPORT
+
+
+def test_validation_names_no_component_of_a_modality() -> None:
+    from phi4train.model.component_names import COMPONENT_NAMES, LANGUAGE_MODEL
+
+    own = {*COMPONENT_NAMES} - {LANGUAGE_MODEL}
+    constants = {
+        "VISION_ENCODER",
+        "VISION_PROJECTOR",
+        "AUDIO_ENCODER",
+        "AUDIO_PROJECTOR_PREFIX",
+        "COMPONENT_NAMES",
+    }
+    for path in (PACKAGE / "config").glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        assert not own & {node.value for node in nodes if isinstance(node, ast.Constant)}, path.name
+        assert not constants & {node.name for node in nodes if isinstance(node, ast.alias)}, path.name
+
+
+def test_a_modality_is_added_through_one_door() -> None:
+    """What `phi4train.modality` composes is called by nothing else, nor by an example."""
+    inner = {"add_media_kind", "add_component", "add_mode", "add_adapter_of_kind", "add_component_facts"}
+    homes = {"modality.py", "registry.py", "components.py", "component_names.py", "modes.py"}
+    outside = [path for path in modules() if path.name not in homes]
+    outside += (PACKAGE.parent / "examples").rglob("*.py")
+    called = {
+        f"{path.name}: {node.id}"
+        for path in outside
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name) and node.id in inner
+    }
+    assert called == set()
 
 
 def test_hydra_stays_in_the_command_line_and_config() -> None:

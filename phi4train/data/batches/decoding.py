@@ -1,17 +1,16 @@
-"""Decoding: from a row of an index to token ids, labels and processed media, within the limits."""
+"""Decoding: from a row of an index to a sample's bytes, and on to token ids, labels and processed media."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from phi4train.data.batches.encoding import DecodedSample, encode
 from phi4train.data.media.kind import Rows
 from phi4train.data.media.limits import Limits
-from phi4train.data.media.registry import RegisteredKinds, media_kind
-from phi4train.data.media.spec_augment import SpecAugment
+from phi4train.data.media.registry import RegisteredKinds
 from phi4train.data.samples.frames import sample_videos, shown_rows
-from phi4train.data.samples.prompts import EncodedSample, encode_sample
+from phi4train.data.samples.prompts import EncodedSample
 from phi4train.data.samples.records import Sample, parse_sample
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.index import ShardIndex
@@ -21,29 +20,6 @@ from phi4train.errors import SampleError
 
 _CACHED_LONG_TOKENS = 16 * 2**20
 _MAX_UNUSED_BYTES = 2**18  # reading so much for nothing is cheaper than more reads
-
-
-@dataclass(frozen=True)
-class DecodedSample:
-    """A sample, or a piece of a long text, ready to be laid into a batch.
-
-    Args:
-        key: `<shard>/<key>`.
-        media: what its kind made of each medium, one per slot, in order.
-    """
-
-    key: str
-    sample: Sample
-    encoded: EncodedSample
-    media: tuple[Any, ...]
-
-    def augmented(self, settings: SpecAugment, *seeds: int) -> "DecodedSample":
-        """The sample with changed media; the changes depend on `seeds` and the media alone."""
-        changed = tuple(
-            media_kind(slot.part.kind).augment(item, settings, np.random.default_rng([*seeds, place]))
-            for place, (slot, item) in enumerate(zip(self.encoded.slots, self.media, strict=True))
-        )
-        return replace(self, media=changed)
 
 
 class SampleDecoder:
@@ -73,7 +49,7 @@ class SampleDecoder:
         return f"{index.name}/{index.key(row)}"
 
     def decode(self, source: int, shard: int, row: int, start: int, length: int) -> DecodedSample:
-        """Tokens [start, start + length) of a sample with its media.
+        """Tokens [start, start + length) of a text, or all branches of another sample with its media.
 
         Raises:
             SampleError: the sample is broken, beyond a limit, or not what its index says.
@@ -84,10 +60,10 @@ class SampleDecoder:
             text = Sample(
                 key=index.key(row), text="", task=index.summary.tasks[int(index.samples[row]["task"])]
             )
-            return DecodedSample(self.key(*place), text, encoded.piece(start, length), ())
+            return DecodedSample(self.key(*place), text, (encoded.piece(start, length),), ())
         sample, contents = self.read(source, shard, row)
-        decoded = self.encode(self.key(*place), sample, contents)
-        found = len(decoded.encoded.input_ids)
+        decoded = encode(self.key(*place), sample, contents, self._tokenizer, self._limits)
+        found = decoded.num_tokens
         if found < start + length or (sample.text is None and found != length):
             raise SampleError(
                 "length_mismatch",
@@ -96,8 +72,9 @@ class SampleDecoder:
             )
         if found == length:
             return decoded
-        self._long_texts.add(place, decoded.encoded)
-        return DecodedSample(decoded.key, sample, decoded.encoded.piece(start, length), ())
+        (text_branch,) = decoded.branches
+        self._long_texts.add(place, text_branch)
+        return DecodedSample(decoded.key, sample, (text_branch.piece(start, length),), ())
 
     def read(self, source: int, shard: int, row: int) -> tuple[Sample, list[bytes]]:
         """The parsed record, only the shown frames left in its videos, and the bytes of each of its `media`.
@@ -125,31 +102,6 @@ class SampleDecoder:
                 f"{len(sample.media)} · run `phi4train data index {self._mixture.manifest.reference}`",
             )
         return sample, parts[1:]
-
-    def encode(
-        self, key: str, sample: Sample, contents: list[bytes], add_generation_prompt: bool = False
-    ) -> DecodedSample:
-        """Token ids and processed media of a sample whose bytes were read.
-
-        Raises:
-            SampleError: a medium is broken or beyond a limit; the record has no targets.
-        """
-        kinds = [media_kind(part.kind) for part in sample.media]
-        lengths = [
-            kind.slot_length(kind.measure(content), self._limits)
-            for kind, content in zip(kinds, contents, strict=True)
-        ]
-        encoded = encode_sample(sample, self._tokenizer, lengths, add_generation_prompt)
-        if sample.text is None and len(encoded.input_ids) > self._limits.context_tokens:
-            raise SampleError(
-                "longer_than_context",
-                f"sample {key} has at most {self._limits.context_tokens} tokens · "
-                f"found {len(encoded.input_ids)} · raise the context or leave the sample out",
-            )
-        media = tuple(
-            kind.process(content, self._limits) for kind, content in zip(kinds, contents, strict=True)
-        )
-        return DecodedSample(key, sample, encoded, media)
 
 
 def _spans(media: Rows) -> list[tuple[int, int]]:

@@ -8,10 +8,11 @@ import numpy as np
 
 from phi4train.batch import Batch
 from phi4train.data.batches.collate import collate, ordered_by_mode
-from phi4train.data.batches.decoding import DecodedSample, SampleDecoder
+from phi4train.data.batches.decoding import SampleDecoder
+from phi4train.data.batches.encoding import DecodedSample, encode
 from phi4train.data.batches.loader import SkippedSample
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import measure
+from phi4train.data.order.lengths import cause_in_words, measure
 from phi4train.data.samples.records import Sample
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
@@ -21,7 +22,7 @@ from phi4train.errors import SampleError
 
 @dataclass(frozen=True)
 class EvaluationBatch:
-    """A batch, and its samples in the same order."""
+    """A batch, and the sample of each of its sequences, in the same order."""
 
     batch: Batch
     samples: tuple[Sample, ...]
@@ -47,24 +48,25 @@ def evaluation_batches(
     decoder = SampleDecoder(mixture, tokenizer, limits, ShardSource(cache_dir))
     waiting: list[DecodedSample] = []
     tokens = 0
-    for decoded in _decoded(mixture, decoder, limits, max_samples, as_prompts, skipped):
-        length = len(decoded.encoded.input_ids)
-        if waiting and tokens + length > max_batch_tokens:
+    for decoded in _decoded(mixture, decoder, tokenizer, limits, max_samples, as_prompts, skipped):
+        if waiting and tokens + decoded.num_tokens > max_batch_tokens:
             yield _finished(waiting)
             waiting, tokens = [], 0
         waiting.append(decoded)
-        tokens += length
+        tokens += decoded.num_tokens
     if waiting:
         yield _finished(waiting)
 
 
 def _finished(waiting: list[DecodedSample]) -> EvaluationBatch:
-    return EvaluationBatch(collate(waiting), tuple(decoded.sample for decoded in ordered_by_mode(waiting)))
+    samples = tuple(decoded.sample for decoded in ordered_by_mode(waiting) for _ in decoded.branches)
+    return EvaluationBatch(collate(waiting), samples)
 
 
 def _decoded(
     mixture: Mixture,
     decoder: SampleDecoder,
+    tokenizer: Tokenizer,
     limits: Limits,
     max_samples: int | None,
     as_prompts: bool,
@@ -74,13 +76,13 @@ def _decoded(
     for place, tokens, cause in _places(mixture, limits, max_samples):
         try:
             if cause:
-                raise SampleError(cause, "found by the index and the limits")
+                raise SampleError(cause, cause_in_words(cause, limits))
             if as_prompts:
-                sample, contents = decoder.read(*place)
-                yield decoder.encode(decoder.key(*place), sample, contents, add_generation_prompt=True)
+                key, (sample, contents) = decoder.key(*place), decoder.read(*place)
+                yield encode(key, sample, contents, tokenizer, limits, add_generation_prompt=True)
                 continue
-            for start in range(0, tokens, limits.context_tokens):
-                yield decoder.decode(*place, start, min(limits.context_tokens, tokens - start))
+            for start in range(0, tokens, limits.sample_tokens):
+                yield decoder.decode(*place, start, min(limits.sample_tokens, tokens - start))
         except SampleError as error:
             shard = decoder.index(*place[:2]).name
             skipped.append(SkippedSample(decoder.key(*place), shard, error.cause, str(error)))

@@ -24,6 +24,7 @@ from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import find_media_kind
 from phi4train.data.media.spec_augment import SpecAugment
+from phi4train.data.order.lengths import cause_in_words
 from phi4train.data.order.planner import (
     BLOCK_STEPS,
     ORDER_VERSION,
@@ -80,8 +81,8 @@ class DataPlan:
 
     Args:
         batch_size: samples or tokens of a global batch.
-        limits: context, and what a sample's media may measure.
-        pack_tokens: capacity of a pack.
+        limits: context, branches, and what a sample's media may measure.
+        pack_tokens: capacity of a pack, at least `limits.sample_tokens`.
         micro_batch_tokens: most tokens in one micro-batch, at least `pack_tokens`.
         seed: of the order, and of random changes.
         spec_augment: masks in audio features.
@@ -100,7 +101,7 @@ def data_fingerprint(mixture: Mixture, plan: DataPlan) -> str:
     names = {name for source in mixture.sources for table in source.tables for name in table.media_kinds}
     content = {
         "mixture": mixture.fingerprint,
-        "limits": asdict(plan.limits),
+        "limits": _known_limits(plan.limits),
         "batch_size": asdict(plan.batch_size),
         "pack_tokens": plan.pack_tokens,
         "spec_augment": asdict(plan.spec_augment),
@@ -108,6 +109,12 @@ def data_fingerprint(mixture: Mixture, plan: DataPlan) -> str:
         "order": [ORDER_VERSION, BLOCK_STEPS, WINDOW_SHARDS],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _known_limits(limits: Limits) -> dict[str, Any]:
+    """The limits by name; one branch is not among them, so that the data of earlier runs keep their name."""
+    values = asdict(limits)
+    return values if limits.num_branches > 1 else {k: v for k, v in values.items() if k != "num_branches"}
 
 
 class StepDataset(Dataset[StepBatch]):
@@ -152,8 +159,9 @@ class StepDataset(Dataset[StepBatch]):
         return collate(decoded) if decoded else None
 
     def _reported_holes(self, plan: StepPlan) -> list[SkippedSample]:
+        limits = self._plan.limits
         return [
-            self._skipped(hole.source, hole.shard, hole.row, hole.cause, "found by the index and the limits")
+            self._skipped(hole.source, hole.shard, hole.row, hole.cause, cause_in_words(hole.cause, limits))
             for hole in plan.holes
         ]
 

@@ -11,7 +11,7 @@ from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.commands import index_command
 from phi4train.data.inspection.media_totals import MediaTotals, add_media_totals, render_media_totals
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import measure
+from phi4train.data.order.lengths import cause_in_words, measure
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.index import ShardIndex
 from phi4train.data.shards.manifest import Manifest
@@ -142,7 +142,7 @@ def _check_source(
         split += int((measured.splittable & (measured.tokens > limits.context_tokens)).sum())
         usable = measured.causes == ""
         for row, (length, cause) in enumerate(zip(measured.tokens, measured.causes, strict=True)):
-            message = "found by the index and the limits"
+            message = cause_in_words(cause, limits)
             if not cause and decoder is not None:
                 cause, message = _decode_problem(decoder, (number, shard, row), int(length), limits)
             if not cause:
@@ -177,8 +177,8 @@ def _decode_problem(
 ) -> tuple[str, str]:
     """Cause and message of a sample that does not decode, or two empty texts."""
     try:
-        for start in range(0, tokens, limits.context_tokens):
-            decoder.decode(*place, start, min(limits.context_tokens, tokens - start))
+        for start in range(0, tokens, limits.sample_tokens):
+            decoder.decode(*place, start, min(limits.sample_tokens, tokens - start))
     except SampleError as error:
         return error.cause, str(error)
     return "", ""

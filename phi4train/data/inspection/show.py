@@ -1,13 +1,15 @@
 """`phi4train data show`: a sample as the model sees it, targets marked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from phi4train.batch import IGNORE_INDEX
 from phi4train.data.batches.decoding import SampleDecoder
+from phi4train.data.batches.encoding import encode
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import media_kind, media_kinds
-from phi4train.data.samples.prompts import EncodedSample, MediaSlot, slot_token_id
+from phi4train.data.samples.prompts import EncodedSample, MediaSlot, slot_token_id, unsupported_record
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
@@ -22,6 +24,8 @@ def show_sample(
 ) -> str:
     """The rendered prompt of one sample with its targets between TARGET_MARKS, and what is known of it.
 
+    A preference is shown with both of its branches, whatever number of them the limits take.
+
     Args:
         number: position of the sample in the mixture, in the order of the index.
 
@@ -31,21 +35,25 @@ def show_sample(
     """
     place = _place_of(mixture, number)
     decoder = SampleDecoder(mixture, tokenizer, limits, source)
-    sample, contents = decoder.read(*place)
-    decoded = decoder.encode(decoder.key(*place), sample, contents)
-    encoded = decoded.encoded
-    facts = [
-        f"key: {decoded.key}",
-        f"mode: {sample.mode}   task: {sample.task}",
-        f"tokens: {len(encoded.input_ids)}, targets: {encoded.num_targets}",
-        *(f"answer: {answer}" for answer in sample.answers),
-        *(
-            f"{slot.part.kind} {slot.part.member}: {slot.length} tokens at {slot.start}, "
-            f"{_described(slot, content)}"
-            for slot, content in zip(encoded.slots, contents, strict=True)
-        ),
-    ]
-    return "\n".join([*facts, "", render_targets(encoded, tokenizer)])
+    key, (sample, contents) = decoder.key(*place), decoder.read(*place)
+    decoded = encode(key, sample, contents, tokenizer, replace(limits, num_branches=sample.num_branches))
+    lines = [f"key: {key}", f"mode: {sample.mode}   task: {sample.task}"]
+    if sample.num_branches != limits.num_branches:
+        lines.append(f"left out: {unsupported_record(limits.num_branches)}")
+    lines += [f"answer: {answer}" for answer in sample.answers]
+    names = ("",) if sample.preference is None else ("chosen", "rejected")
+    for name, branch in zip(names, decoded.branches, strict=True):
+        lines += ["", f"{name}:"] if name else []
+        lines += [*_facts(branch, contents), "", render_targets(branch, tokenizer)]
+    return "\n".join(lines)
+
+
+def _facts(encoded: EncodedSample, contents: Sequence[bytes]) -> Iterator[str]:
+    """Lengths of one branch and what its media are."""
+    yield f"tokens: {len(encoded.input_ids)}, targets: {encoded.num_targets}"
+    for slot, content in zip(encoded.slots, contents, strict=True):
+        place = f"{slot.length} tokens at {slot.start}"
+        yield f"{slot.part.kind} {slot.part.member}: {place}, {_described(slot, content)}"
 
 
 def _described(slot: MediaSlot, content: bytes) -> str:

@@ -1,59 +1,55 @@
-"""The media kinds that are known, and the modes of samples that have them.
+"""The media kinds that are known, and the mode of a sample that has them.
 
 Indexes store names, so the order of registration means nothing. phi4train's own kinds are loaded when the
-registry is first asked.
+registry is first asked; further ones come through `phi4train.modality`.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
 from phi4train.data.media.kind import MediaKind
 from phi4train.errors import SampleError
+from phi4train.modes import Mode, add_mode, find_mode, find_mode_of, known_modes
 
 _RESERVED_NAMES = ("text", "video")  # content parts that are no kind of media
 
-
-@dataclass
-class _Registry:
-    kinds: dict[str, MediaKind] = field(default_factory=dict)
-    modes: dict[frozenset[str], str] = field(default_factory=lambda: {frozenset(): "text"})
+_REGISTRY: dict[str, MediaKind] = {}
 
 
-_REGISTRY = _Registry()
-
-
-def register_media_kind(kind: MediaKind, modes: Mapping[str, Iterable[str]]) -> None:
-    """Makes a modality known, with the modes of samples that have it.
-
-    Args:
-        modes: by mode, the kinds of media that its samples have: `{"sensor": ["sensor"]}`. Samples whose
-            media are a set that no mode names cannot be used.
-
-    Raises:
-        ValueError: the name, an extension, a slot token or a mode is taken.
-    """
+def add_media_kind(kind: MediaKind) -> None:
+    """Makes a kind known; nothing of it may be taken."""
     _load_own_kinds()
-    _register(kind, modes)
+    assert taken_by(kind) == [], kind
+    _REGISTRY[kind.name] = kind
 
 
-def unregister_media_kind(name: str) -> None:
-    """Forgets a modality and all modes that have it."""
-    del _REGISTRY.kinds[name]
-    for kinds in [kinds for kinds in _REGISTRY.modes if name in kinds]:
-        del _REGISTRY.modes[kinds]
+def remove_media_kind(name: str) -> None:
+    """Forgets a kind."""
+    del _REGISTRY[name]
+
+
+def taken_by(kind: MediaKind) -> list[str]:
+    """What of a kind's names belongs to another one, in words."""
+    others = media_kinds()
+    taken = {"json", *(extension for other in others for extension in other.extensions)}
+    return [
+        *(f"name '{kind.name}' taken" for name in (*_RESERVED_NAMES, *_REGISTRY) if name == kind.name),
+        *(f"extension '{extension}' taken" for extension in kind.extensions if extension in taken),
+        *(f"slot token {kind.slot_token} taken" for other in others if other.slot_token == kind.slot_token),
+    ]
 
 
 def media_kinds() -> tuple[MediaKind, ...]:
     """All known modalities."""
     _load_own_kinds()
-    return tuple(_REGISTRY.kinds.values())
+    return tuple(_REGISTRY.values())
 
 
 def find_media_kind(name: str) -> MediaKind | None:
     """The modality of this name, or None."""
     _load_own_kinds()
-    return _REGISTRY.kinds.get(name)
+    return _REGISTRY.get(name)
 
 
 def media_kind(name: str) -> MediaKind:
@@ -75,14 +71,14 @@ def mode_of(kinds: Iterable[str]) -> str:
     Raises:
         SampleError: cause `no_mode`: no mode is registered for them.
     """
-    _load_own_kinds()
     present = frozenset(kinds)
-    if present not in _REGISTRY.modes:
-        known = [" + ".join(sorted(names)) for names in _REGISTRY.modes if names]
+    mode = find_mode_of(present)
+    if mode is None:
+        known = [" + ".join(sorted(mode.kinds)) for mode in known_modes() if mode.kinds]
         raise SampleError(
             "no_mode", f"the media of a sample are one of {known} · found {' + '.join(sorted(present))}"
         )
-    return _REGISTRY.modes[present]
+    return mode.name
 
 
 @dataclass(frozen=True)
@@ -90,19 +86,21 @@ class RegisteredKinds:
     """What is registered, to be carried into a worker process that starts from nothing."""
 
     kinds: tuple[MediaKind, ...]
-    modes: Mapping[frozenset[str], str]
+    modes: tuple[Mode, ...]
 
     @classmethod
     def here(cls) -> "RegisteredKinds":
         """Of this process."""
-        return cls(media_kinds(), dict(_REGISTRY.modes))
+        return cls(media_kinds(), known_modes())
 
     def register_missing(self) -> None:
-        """Registers the kinds that this process does not know."""
+        """Registers the kinds and modes that this process does not know."""
         for kind in self.kinds:
             if find_media_kind(kind.name) is None:
-                modes = {mode: kinds for kinds, mode in self.modes.items() if kinds not in _REGISTRY.modes}
-                _register(kind, {mode: kinds for mode, kinds in modes.items() if kind.name in kinds})
+                add_media_kind(kind)
+        for mode in self.modes:
+            if find_mode(mode.name) is None:
+                add_mode(mode)
 
 
 @cache
@@ -110,22 +108,5 @@ def _load_own_kinds() -> None:
     from phi4train.data.media.audio_kind import AudioKind
     from phi4train.data.media.image_kind import ImageKind
 
-    _register(ImageKind(), {"vision": ["image"]})
-    _register(AudioKind(), {"speech": ["audio"], "vision_speech": ["image", "audio"]})
-
-
-def _register(kind: MediaKind, modes: Mapping[str, Iterable[str]]) -> None:
-    others = list(_REGISTRY.kinds.values())
-    taken = {"json", *(extension for other in others for extension in other.extensions)}
-    found = {mode: frozenset(kinds) for mode, kinds in modes.items()}
-    problems = [
-        *(f"name '{kind.name}'" for name in (*_RESERVED_NAMES, *_REGISTRY.kinds) if name == kind.name),
-        *(f"extension '{extension}'" for extension in kind.extensions if extension in taken),
-        *(f"slot token {kind.slot_token}" for other in others if other.slot_token == kind.slot_token),
-        *(f"mode '{mode}'" for mode in found if mode in _REGISTRY.modes.values()),
-        *(f"media {sorted(kinds)}" for kinds in found.values() if kinds in _REGISTRY.modes),
-    ]
-    if problems:
-        raise ValueError(f"a media kind has names of its own · taken: {', '.join(problems)} · rename them")
-    _REGISTRY.kinds[kind.name] = kind
-    _REGISTRY.modes.update({kinds: mode for mode, kinds in found.items()})
+    for kind in (ImageKind(), AudioKind()):
+        _REGISTRY[kind.name] = kind

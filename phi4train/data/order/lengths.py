@@ -11,6 +11,7 @@ from phi4train.data.media.kind import MediaKind, MediaSize, Rows
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import find_media_kind
 from phi4train.data.samples.frames import shown_rows
+from phi4train.data.samples.prompts import UNSUPPORTED_RECORD, unsupported_record
 from phi4train.data.shards.tables import RECORD_SHAPES, SampleTable
 from phi4train.errors import SampleError
 
@@ -25,7 +26,7 @@ class Measured:
     """Lengths of some samples.
 
     Args:
-        tokens: all tokens of each sample, media included; 0 where it cannot be used.
+        tokens: all tokens of each sample, media included, over all its branches; 0 where it cannot be used.
         causes: why each sample cannot be used, or "" where it can.
         splittable: whether it may be cut into pieces.
     """
@@ -39,21 +40,32 @@ def measure(table: SampleTable, rows: NDArray[np.int64], limits: Limits) -> Meas
     """Tokens of the samples in `rows`, or why they cannot be used."""
     samples = table.samples[rows]
     causes = np.array(["", *table.causes], dtype=object)[samples["cause"]]
-    tokens = samples["text_tokens"].astype(np.int64)
-    with_media = np.flatnonzero((samples["media_count"] > 0) & (samples["cause"] == 0))
+    usable, supported = samples["cause"] == 0, samples["branches"] == limits.num_branches
+    causes[usable & ~supported] = UNSUPPORTED_RECORD
+    text_tokens = samples["text_tokens"].astype(np.int64)
+    tokens, longest = text_tokens.sum(axis=1), text_tokens.max(axis=1)
+    with_media = np.flatnonzero((samples["media_count"] > 0) & usable & supported)
     if len(with_media):
         slot_tokens, media_causes = _measure_media(table, samples[with_media], limits)
-        tokens[with_media] += slot_tokens
+        tokens[with_media] += limits.num_branches * slot_tokens
+        longest[with_media] += slot_tokens
         causes[with_media] = media_causes
     splittable = samples["shape"] == _SPLITTABLE
-    causes[(causes == "") & ~splittable & (tokens > limits.context_tokens)] = "longer_than_context"
+    causes[(causes == "") & ~splittable & (longest > limits.context_tokens)] = "longer_than_context"
     return Measured(np.where(causes == "", tokens, 0), causes, splittable)
+
+
+def cause_in_words(cause: str, limits: Limits) -> str:
+    """The message of a sample that `measure` rules out."""
+    if cause == UNSUPPORTED_RECORD:
+        return str(unsupported_record(limits.num_branches))
+    return "found by the index and the limits"
 
 
 def _measure_media(
     table: SampleTable, samples: Rows, limits: Limits
 ) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """Slot tokens of samples that have media, and the first cause among their media."""
+    """Slot tokens in each branch of samples that have media, and the first cause among their media."""
     media, owners = shown_media(table, samples, limits)
     lengths, found = _slots_or_causes(table, limits, media)
     tokens = np.zeros(len(samples), dtype=np.int64)

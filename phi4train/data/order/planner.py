@@ -61,7 +61,7 @@ class StepItems:
 
     Args:
         source, shard, row: where the sample is.
-        start, length: tokens [start, start + length) of it.
+        start, length: tokens [start, start + length) of it; all of all branches where it is not cut.
         pack: number of the pack inside the step, ascending.
     """
 
@@ -116,7 +116,7 @@ class Planner:
         sources: the mixture; tables may lie in memory.
         weight_by: whether weights are shares of `samples` or of `tokens`.
         batch_size: samples or tokens of a step.
-        pack_tokens: capacity of a pack, at least `limits.context_tokens`.
+        pack_tokens: capacity of a pack, at least `limits.sample_tokens`.
 
     Raises:
         ManifestError: no sample of a source is usable, or a batch is too small for the sources.
@@ -131,7 +131,7 @@ class Planner:
         pack_tokens: int,
         seed: int,
     ) -> None:
-        assert pack_tokens >= limits.context_tokens, "a pack holds the longest sample"
+        assert pack_tokens >= limits.sample_tokens, "a pack holds the longest sample"
         self.limits = limits
         self.mean_tokens = [_mean_tokens(source, limits) for source in sources]
         """Estimated tokens of each source's average sample, unusable ones counted as 0."""
@@ -167,7 +167,7 @@ class Planner:
         slots = self._draw(number)
         tokens, causes, splittable = self._measure(slots)
         good = np.flatnonzero(causes == "")
-        pieces, starts, lengths = _split(good, tokens, splittable, self.limits.context_tokens)
+        pieces, starts, lengths = _split(good, tokens, splittable, self.limits.sample_tokens)
         if self._batch_size.samples is not None:
             slot_steps = np.arange(len(slots.row)) // self._batch_size.samples
             steps, packs = _pack_steps(slot_steps[pieces], lengths, self._pack_tokens)
@@ -317,16 +317,14 @@ def _block_quotas(shares: list[float], mean_tokens: list[float], batch_size: Bat
     return quotas
 
 
-def _split(
-    good: Ints, tokens: Ints, splittable: NDArray[np.bool_], context_tokens: int
-) -> tuple[Ints, Ints, Ints]:
-    """Slot, start and length of every piece; what may not be cut is one piece."""
+def _split(good: Ints, tokens: Ints, splittable: NDArray[np.bool_], longest: int) -> tuple[Ints, Ints, Ints]:
+    """Slot, start and length of every piece, `longest` tokens at most; what may not be cut is one piece."""
     lengths = tokens[good]
-    counts = np.where(splittable[good], -(-lengths // context_tokens), 1)
+    counts = np.where(splittable[good], -(-lengths // longest), 1)
     pieces = np.repeat(good, counts)
     within = np.arange(len(pieces)) - np.repeat(np.cumsum(counts) - counts, counts)
-    starts = within * context_tokens
-    return pieces, starts, np.minimum(np.repeat(lengths, counts) - starts, context_tokens)
+    starts = within * longest
+    return pieces, starts, np.minimum(np.repeat(lengths, counts) - starts, longest)
 
 
 def _pack_steps(steps: Ints, lengths: Ints, capacity: int) -> tuple[Ints, Ints]:

@@ -7,6 +7,9 @@ Targets are the content and `<|end|>` of every assistant turn, and the final `<|
 record, everything. Labels are shifted: position t carries the id that it must predict. The very last id
 predicts nothing and is seen by nobody, so it is a label only. Source: tokenizer_config.json of
 Phi-4-mini-instruct.
+
+A sample has branches, each a sequence of its own: a preference two, prompt + chosen and prompt + rejected,
+both with the media of the prompt and with targets in the continuation alone; every other sample one.
 """
 
 import json
@@ -26,6 +29,9 @@ from phi4train.errors import SampleError
 CHAT_TEMPLATE_VERSION = 1
 """Raised whenever the same record gives other ids or labels; an index remembers it."""
 
+UNSUPPORTED_RECORD = "unsupported_record"
+"""Cause of a sample with another number of branches than the objective takes."""
+
 Ids = NDArray[np.int32]
 
 
@@ -44,7 +50,7 @@ class MediaSlot:
 
 @dataclass(frozen=True)
 class EncodedSample:
-    """Token ids of a sample with the shifted label of each, int32, and where its media go."""
+    """Token ids of a branch of a sample with the shifted label of each, int32, and where its media go."""
 
     input_ids: Ids
     labels: Ids
@@ -64,31 +70,56 @@ class EncodedSample:
 
 def encode_sample(
     sample: Sample, tokenizer: Tokenizer, slot_lengths: Sequence[int], add_generation_prompt: bool = False
-) -> EncodedSample:
-    """Ids, shifted labels and media slots of one sample.
+) -> tuple[EncodedSample, ...]:
+    """Ids, shifted labels and media slots of each branch of one sample, that of `chosen` first.
 
     Args:
-        slot_lengths: tokens of each item of `sample.media`, in order.
-        add_generation_prompt: drop the last assistant turn and open a new one instead, for evaluation;
-            no position carries a label then, and no slot a reading.
+        slot_lengths: tokens of each item of `sample.media`, in order; every branch has all of them.
+        add_generation_prompt: open a new assistant turn in place of the answer, for evaluation: of the last
+            turn of `messages` if it is the assistant's, of the continuations of a preference. There is one
+            branch then, no position carries a label, and no slot a reading.
 
     Raises:
-        SampleError: cause `no_targets`, `no_prompt`, `reading_mismatch` or `unsupported_record`.
+        SampleError: cause `no_targets`, `no_prompt` or `reading_mismatch`.
     """
     assert len(slot_lengths) == len(sample.media), "one length per media item"
-    if sample.preference is not None:
-        raise SampleError(
-            "unsupported_record", "this objective trains on text or messages · found prompt + chosen"
-        )
-    writer = _PromptWriter(tokenizer, slot_lengths, has_readings=not add_generation_prompt)
     if add_generation_prompt:
-        return _encode_prompt(sample, writer)
+        writer = _PromptWriter(tokenizer, slot_lengths, has_readings=False)
+        return (_encode_prompt(sample, writer),)
+    continuations: list[tuple[Message, ...]] = [()]
+    if sample.preference is not None:
+        continuations = [sample.preference.chosen, sample.preference.rejected]
+    return tuple(
+        _encode_branch(sample, continuation, _PromptWriter(tokenizer, slot_lengths, has_readings=True))
+        for continuation in continuations
+    )
+
+
+def unsupported_record(num_branches: int) -> SampleError:
+    """The error of a record with another number of branches than these, which the objective takes."""
+    wanted, found = "text or messages", "prompt + chosen + rejected"
+    if num_branches > 1:
+        wanted, found = found, wanted
+    return SampleError(
+        UNSUPPORTED_RECORD,
+        f"this objective trains on records of {wanted} · found {found} · leave the record out, or choose an "
+        "objective that takes it",
+    )
+
+
+def _encode_branch(
+    sample: Sample, continuation: tuple[Message, ...], writer: "_PromptWriter"
+) -> EncodedSample:
+    """The sample, or its prompt with one of its continuations."""
+    eos_token_id = writer.tokenizer.eos_token_id
     if sample.text is not None:
         writer.add_text(sample.text, is_target=True)
-        writer.add_token(tokenizer.eos_token_id, is_target=bool(sample.text))
+        writer.add_token(eos_token_id, is_target=bool(sample.text))
     else:
-        _write_turns(sample.messages, sample.tools, writer)
-        writer.add_token(tokenizer.eos_token_id, is_target=sample.messages[-1].role == "assistant")
+        turns = (*sample.turns, *continuation)
+        num_given = len(sample.turns) if continuation else 0
+        _write_turns(turns, sample.tools, writer, num_given)
+        writer.add_token(eos_token_id, is_target=turns[-1].role == "assistant")
     encoded = writer.shifted()
     if encoded.num_targets == 0:
         raise SampleError("no_targets", "a training sample has text, or an assistant turn · found neither")
@@ -96,22 +127,24 @@ def encode_sample(
 
 
 def _encode_prompt(sample: Sample, writer: "_PromptWriter") -> EncodedSample:
-    turns = sample.messages
-    if turns and turns[-1].role == "assistant":
+    turns = sample.turns
+    if sample.messages and turns[-1].role == "assistant":
         turns = turns[:-1]
     if not turns:
         raise SampleError("no_prompt", "a prompt needs messages before the answer · found none")
-    _write_turns(turns, sample.tools, writer)
+    _write_turns(turns, sample.tools, writer, num_given=len(turns))
     writer.add_token(writer.tokenizer.role_token_ids["assistant"], is_target=False)
     return writer.without_labels()
 
 
-def _write_turns(messages: Sequence[Message], tools: Sequence[object], writer: "_PromptWriter") -> None:
-    turns = list(messages)
-    if tools and turns[0].role != "system":
-        turns.insert(0, Message("system", ()))
-    for position, turn in enumerate(turns):
-        is_target = turn.role == "assistant"
+def _write_turns(
+    messages: Sequence[Message], tools: Sequence[object], writer: "_PromptWriter", num_given: int
+) -> None:
+    """Writes turns; those of the assistant are targets but for the first `num_given` messages."""
+    turns = [(turn, turn.role == "assistant" and i >= num_given) for i, turn in enumerate(messages)]
+    if tools and messages[0].role != "system":
+        turns.insert(0, (Message("system", ()), False))
+    for position, (turn, is_target) in enumerate(turns):
         writer.add_token(writer.tokenizer.role_token_ids[turn.role], is_target=False)
         for part in turn.parts:
             if isinstance(part, TextPart):

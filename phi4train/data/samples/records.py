@@ -115,6 +115,11 @@ class Sample:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def num_branches(self) -> int:
+        """Sequences that it trains: two of a preference, prompt + chosen and prompt + rejected, else one."""
+        return 1 if self.preference is None else 2
+
+    @property
     def shape(self) -> str:
         """`text`, `messages` or `preference`."""
         if self.preference is not None:
@@ -239,6 +244,11 @@ def _parse_preference(fields: Mapping[str, Any]) -> Preference:
         )
         for name, role in (("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant"))
     }
+    for name in ("chosen", "rejected"):
+        if any(media_of(part) for turn in turns[name] for part in turn.parts):
+            raise SampleError(
+                "bad_messages", f"{name} has no media · found some · move them into the prompt, for both"
+            )
     return Preference(**turns)
 
 

@@ -25,7 +25,7 @@ from phi4train.data.shards.source import ByteSource
 from phi4train.errors import ManifestError
 from phi4train.files import sync_folder, write_atomically
 
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 
 
 INDEX_AGAIN = "index it again"
@@ -42,6 +42,7 @@ class IndexSummary:
         shard_probe: sha256 of three short spans, which a run can afford to compare at its start.
         tasks: names behind the `task` column.
         causes: why samples are unusable, behind the `cause` column.
+        text_tokens, target_tokens: over all branches of all samples.
         modes: names behind the `mode` column.
         media_kinds: names behind the `kind` column of the media.
         unused_members: media members that no record mentions.

@@ -2,7 +2,7 @@
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from phi4train.data.samples.records import MediaPart, Sample, VideoPart, media_o
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.index import INDEX_VERSION, IndexSummary, index_folder, probe_shard, write_index
 from phi4train.data.shards.source import ShardSource
-from phi4train.data.shards.tables import MEDIA_DTYPE, RECORD_SHAPES, SAMPLE_DTYPE
+from phi4train.data.shards.tables import MAX_BRANCHES, MEDIA_DTYPE, RECORD_SHAPES, SAMPLE_DTYPE
 from phi4train.errors import ManifestError, SampleError
 
 MAX_RECORD_BYTES = 64 * 2**20
@@ -236,12 +236,16 @@ class _ForwardReader:
         return content
 
 
+_Row = dict[str, Any]
+"""Values of SAMPLE_DTYPE by column; what is missing is 0."""
+
+
 class _Tables:
     """Rows of the index under construction."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._samples: list[dict[str, int]] = []
+        self._samples: list[_Row] = []
         self._media: list[tuple[float, ...]] = []
         self._keys: list[str] = []
         self._key_end = 0
@@ -256,27 +260,28 @@ class _Tables:
         self._keys.append(group.key)
         self._key_end += len(group.key.encode())
         record = group.record or _Member(0, b"")
-        row = {"offset": record.offset, "size": len(record.content), "key_end": self._key_end}
+        row: _Row = {"offset": record.offset, "size": len(record.content), "key_end": self._key_end}
         try:
             row |= self._measured(group)
         except SampleError as error:
             row["cause"] = 1 + self._causes.setdefault(error.cause, len(self._causes))
         self._samples.append(row)
 
-    def _measured(self, group: _Group) -> dict[str, int]:
+    def _measured(self, group: _Group) -> _Row:
         if group.record is None:
             raise SampleError("no_record", f"sample {group.key} has a JSON member · found media only")
         sample = parse_sample(group.key, group.record.content)
-        encoded = encode_sample(sample, self._tokenizer, [0] * len(sample.media))
+        branches = encode_sample(sample, self._tokenizer, [0] * len(sample.media))
         media = _media_rows(sample, group)
-        row = {
+        row: _Row = {
             "media_start": len(self._media),
             "media_count": len(media),
             "shape": RECORD_SHAPES.index(sample.shape),
             "mode": self._modes.setdefault(sample.mode, len(self._modes)),
             "task": self._tasks.setdefault(sample.task, len(self._tasks)),
-            "text_tokens": len(encoded.input_ids),
-            "target_tokens": encoded.num_targets,
+            "branches": len(branches),
+            "text_tokens": _of_each([len(branch.input_ids) for branch in branches]),
+            "target_tokens": _of_each([branch.num_targets for branch in branches]),
         }
         kinds = [self._kinds.setdefault(part.kind, len(self._kinds)) for part in sample.media]
         self._media += [(kind, *row) for kind, row in zip(kinds, media, strict=True)]
@@ -287,7 +292,8 @@ class _Tables:
         """Samples, media and keys as the index stores them."""
         samples = np.zeros(len(self._samples), dtype=SAMPLE_DTYPE)
         for name in SAMPLE_DTYPE.names or ():
-            samples[name] = [row.get(name, 0) for row in self._samples]
+            blank = np.zeros(SAMPLE_DTYPE[name].shape, dtype=np.int64).tolist()
+            samples[name] = [row.get(name, blank) for row in self._samples]
         return samples, np.array(self._media, dtype=MEDIA_DTYPE), self._keys
 
     def summary(self, reader: _ForwardReader) -> IndexSummary:
@@ -301,14 +307,22 @@ class _Tables:
             chat_template_version=CHAT_TEMPLATE_VERSION,
             num_samples=len(self._samples),
             num_bad=sum("cause" in row for row in self._samples),
-            text_tokens=sum(row.get("text_tokens", 0) for row in self._samples),
-            target_tokens=sum(row.get("target_tokens", 0) for row in self._samples),
+            text_tokens=self._total("text_tokens"),
+            target_tokens=self._total("target_tokens"),
             unused_members=self._unused,
             tasks=tuple(self._tasks),
             causes=tuple(self._causes),
             modes=tuple(self._modes),
             media_kinds=tuple(self._kinds),
         )
+
+    def _total(self, column: str) -> int:
+        return sum(int(np.sum(row.get(column, 0))) for row in self._samples)
+
+
+def _of_each(values: Sequence[int]) -> tuple[int, ...]:
+    """The values of a sample's branches as a column stores them."""
+    return (*values, *(0 for _ in range(MAX_BRANCHES - len(values))))
 
 
 def _media_rows(sample: Sample, group: _Group) -> list[tuple[float, ...]]:

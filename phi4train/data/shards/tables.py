@@ -6,6 +6,8 @@ import numpy as np
 
 from phi4train.data.media.kind import Rows
 
+MAX_BRANCHES = 2
+
 SAMPLE_DTYPE = np.dtype(
     [
         ("offset", "<u8"),  # of the JSON member's content in the shard, bytes
@@ -17,8 +19,9 @@ SAMPLE_DTYPE = np.dtype(
         ("mode", "u1"),  # position in IndexSummary.modes
         ("cause", "u1"),  # 0: usable; otherwise 1 + position in IndexSummary.causes
         ("task", "<u2"),  # position in IndexSummary.tasks
-        ("text_tokens", "<u4"),  # tokens of the prompt without media
-        ("target_tokens", "<u4"),  # positions that carry a label
+        ("branches", "u1"),  # sequences that it trains; 0 where it is not usable
+        ("text_tokens", "<u4", (MAX_BRANCHES,)),  # of each branch, tokens without media; 0 beyond the last
+        ("target_tokens", "<u4", (MAX_BRANCHES,)),  # of each branch, positions that carry a label
     ]
 )
 

@@ -20,7 +20,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Writes a module into the user's folder, which is returned; afterwards nothing of it is known."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    monkeypatch.setattr(component_names, "_SIZES_OF_ADDED", {})
+    monkeypatch.setattr(component_names, "_FACTS", dict(component_names._FACTS))
 
     def write(name: str, code: str) -> Path:
         (tmp_path / f"{name}.py").write_text(code)
@@ -138,20 +138,20 @@ def test_a_name_that_never_was_is_told_as_python_does(write: Write) -> None:
 
 
 ADDING = """\
-from phi4train.model.component_names import add_component_name
-add_component_name("own_encoder", {"width": 8, "scale": 0.5})
-add_component_name("lora.own", {})
+from phi4train.model.component_names import ComponentFacts, add_component_facts
+add_component_facts("own_encoder", ComponentFacts(True, "own", sizes={"width": 8, "scale": 0.5}))
+add_component_facts("lora.own", ComponentFacts())
 """
 
 
-def own(write: Write, *more: str) -> list[str]:
+def own(write: Write, *more: str, code: str = ADDING) -> list[str]:
     """The problems of a run that trains what the module adds."""
     overrides = [
         *("stage=lm_sft", "scale=demo", "imports=[own_modality]", "trainable=[own_encoder,lora.own]"),
         *("init.own_encoder=fresh", "init.lora.own=fresh", "model.lora.own.r=4", *more),
     ]
     try:
-        load_config(overrides, write("own_modality", ADDING))
+        load_config(overrides, write("own_modality", code))
     except ConfigError as error:
         return error.problems
     return []
@@ -176,6 +176,39 @@ def test_a_wrong_name_beside_added_ones_is_told(write: Write, override: str, tol
     assert told in "\n".join(own(write, override))
 
 
+def test_the_facts_of_an_added_component_decide_what_may_be_asked_of_it(write: Write) -> None:
+    layers, reading = "hardware.activation_checkpointing=[own_encoder]", "auxiliary.reading_weight=0.5"
+    assert own(write, layers, reading) == []
+    (problem,) = own(write, "hardware.activation_checkpointing=[lora.own]")
+    assert "components with layers, " in problem and "or own_encoder; found 'lora.own'" in problem
+    (problem,) = own(write, "auxiliary.ctc_weight=0.5")
+    assert "own_encoder" not in problem.partition("; found")[0], "it makes tokens, but none of audio"
+    (problem,) = own(write, reading, "trainable=[lora.own]")
+    assert "one of vision_encoder" in problem and "own_encoder; found 0.5" in problem
+
+
+def test_an_added_component_is_copied_from_its_family_alone(write: Write) -> None:
+    (problem,) = own(write, "init.own_encoder=language_model")
+    assert "init.own_encoder must copy a component with tensors of the same shapes" in problem
+
+
+def test_an_added_adapter_may_be_copied_from_one_of_the_same_rank(write: Write) -> None:
+    folder = write("own_modality", ADDING)
+    copied = [
+        *("stage=audio_sft", "scale=demo", "imports=[own_modality]", "init.lora.own=lora.vision"),
+        "parents=[vision_sft,audio_pretrain]",
+    ]
+    rank = load_config(["stage=vision_sft", "scale=demo"]).model.lora["vision"].r
+    load_config([*copied, f"model.lora.own.r={rank}"], folder)
+    with pytest.raises(ConfigError, match=r"init.lora.own must copy .* same shapes; found 'lora.vision'"):
+        load_config([*copied, f"model.lora.own.r={rank + 1}"], folder)
+
+
+def test_an_added_component_may_name_its_family(write: Write) -> None:
+    related = ADDING.replace('ComponentFacts(True, "own", ', 'ComponentFacts(True, "own", "language_model", ')
+    assert own(write, "init.own_encoder=language_model", code=related) == []
+
+
 def test_a_size_that_nobody_adds_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"found 'own_encoder\.width', and imports that add none"):
         load_config(["stage=lm_sft", "scale=demo", "model.extra.own_encoder.width=3"])
@@ -190,6 +223,7 @@ def test_a_stage_must_import_what_its_parent_did(write: Write) -> None:
     )
     child = ["stage=lm_sft", "scale=demo", "parents=[own]"]
     load_config([*child, "imports=[own_modality]"], folder)
-    component_names._SIZES_OF_ADDED.clear()
+    for name in ("own_encoder", "lora.own"):
+        component_names.remove_component_facts(name)
     with pytest.raises(ConfigError, match="the component own_encoder comes from a parent"):
         load_config(child, folder)

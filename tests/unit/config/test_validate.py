@@ -41,7 +41,7 @@ FIXED = [
         ("auxiliary.ctc_weight=-1", "auxiliary.ctc_weight must be at least 0 · found -1.0"),
         ("auxiliary.reading_weight=-1", "auxiliary.reading_weight must be at least 0 · found -1.0"),
         ("auxiliary.reading_weight=1", "auxiliary.reading_weight needs a stage that trains one of vision_encoder, vision_projector, audio_encoder, audio_projector.speech, audio_projector.vision_speech · found 1.0 and trainable=['language_model']"),
-        ("auxiliary.ctc_weight=0.3", "auxiliary.ctc_weight needs a stage that trains audio_encoder or an audio_projector.* · found 0.3 and trainable=['language_model']"),
+        ("auxiliary.ctc_weight=0.3", "auxiliary.ctc_weight needs a stage that trains one of audio_encoder, audio_projector.speech, audio_projector.vision_speech · found 0.3 and trainable=['language_model']"),
         ("auxiliary={ctc_weight:1,ctc_tasks:[asr_en]}", "auxiliary.ctc_tasks must be first words of task names, before any '_' · found 'asr_en' · write 'asr'"),
         ("auxiliary={ctc_weight:1,ctc_tasks:[]}", "auxiliary.ctc_tasks must name at least one task · found none"),
         ("schedule.warmup_steps=100000", "schedule.warmup_steps must be below the "),

@@ -40,9 +40,12 @@ def limits_of(
     max_audio_seconds: float = 1800.0,
     video_fps: float | None = None,
     max_frames: int = 64,
+    num_branches: int = 1,
 ) -> Limits:
     """Limits of tests; of what a test does not name, its samples have less."""
-    return Limits(context_tokens, max_image_pixels, GEOMETRY, max_audio_seconds, video_fps, max_frames)
+    return Limits(
+        context_tokens, max_image_pixels, GEOMETRY, max_audio_seconds, video_fps, max_frames, num_branches
+    )
 
 
 def words(rng: random.Random, number: int) -> str:
@@ -73,6 +76,12 @@ def ask(*members: str, text: str = "what") -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": "dog"}]}
 
 
+def prefer(*members: str, chosen: str = "the red cat", rejected: str = "a dog") -> dict[str, Any]:
+    """A record that asks about these media, with a better and a worse answer."""
+    (question, _) = ask(*members)["messages"]
+    return {"prompt": [question], "chosen": chosen, "rejected": rejected, "task": "taste"}
+
+
 def question(rng: random.Random, image: str | None = "0.png") -> dict[str, object]:
     """A record that asks about an image, or about nothing."""
     content: list[dict[str, str]] = [{"type": "text", "text": words(rng, 4)}]
@@ -95,6 +104,16 @@ def write_questions(root: Path, number: int = 40, seed: int = 1) -> None:
         for i in range(number):
             media = {"0.png": png(rng.randint(20, 90), rng.randint(20, 90), i)}
             writer.write(f"v{i:04d}", question(rng), media)
+
+
+def write_preferences(root: Path, number: int = 12, seed: int = 2) -> None:
+    """Preferences, every other one about an image."""
+    rng = random.Random(seed)
+    with ShardWriter(root / "preference", 16_000) as writer:
+        for i in range(number):
+            media = {"0.png": png(rng.randint(20, 90), rng.randint(20, 90), i)} if i % 2 else {}
+            answers = {name: words(rng, rng.randint(1, 9)) for name in ("chosen", "rejected")}
+            writer.write(f"p{i:04d}", prefer(*media, **answers), media)
 
 
 def write_manifest(root: Path, *sources: str, weight_by: str = "samples", extra: str = "") -> Manifest:

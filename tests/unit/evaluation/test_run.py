@@ -71,7 +71,7 @@ def data(tmp_path: Path) -> EvaluationData:
     tokenizer = train_bpe(["How dark is the running text?"], 320, tmp_path / "tokenizer.json")
     manifest = load_manifest(str(tmp_path / "mixed.yaml"), [])
     index_manifest(manifest, tmp_path, tmp_path, tokenizer)
-    limits = Limits(128, 10_000, ImageGeometry(24, 6, 4), 60.0, video_fps=None, max_frames=8)
+    limits = Limits(128, 10_000, ImageGeometry(24, 6, 4), 60.0, video_fps=None, max_frames=8, num_branches=1)
     return EvaluationData(
         open_mixture(manifest, tmp_path, tmp_path, tokenizer), tokenizer, limits, tmp_path, 256
     )

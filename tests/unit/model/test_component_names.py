@@ -8,16 +8,20 @@ from phi4train.model.component_names import (
     COMPONENT_NAMES,
     FRESH,
     LORA_PREFIX,
-    add_component_name,
+    ComponentFacts,
+    add_component_facts,
+    family_of,
     known_components,
     known_sizes,
+    layered_components,
+    media_components,
     size_of,
 )
 
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(component_names, "_SIZES_OF_ADDED", {})
+    monkeypatch.setattr(component_names, "_FACTS", dict(component_names._FACTS))
 
 
 def test_every_name_is_there_once_and_none_reads_as_fresh() -> None:
@@ -37,13 +41,21 @@ def test_a_name_with_a_prefix_is_one_of_its_kind() -> None:
 
 def test_an_added_component_is_known_behind_the_built_in_ones() -> None:
     assert known_components() == COMPONENT_NAMES
-    add_component_name("sensor_encoder", {})
+    add_component_facts("sensor_encoder", ComponentFacts(has_layers=True, media="sensor"))
     assert known_components() == (*COMPONENT_NAMES, "sensor_encoder")
+    assert "sensor_encoder" in layered_components() and media_components("sensor") == ("sensor_encoder",)
+    assert {*media_components("image"), *media_components("audio"), "sensor_encoder"} == {*media_components()}
+
+
+def test_components_of_one_family_may_be_copied() -> None:
+    assert family_of("lora.vision") == family_of("lora.speech") != family_of("vision_encoder")
+    add_component_facts("eye", ComponentFacts(family="vision_encoder"))
+    assert family_of("eye") == family_of("vision_encoder")
 
 
 def test_a_recipe_gives_a_size_and_else_it_has_its_default() -> None:
-    add_component_name("sensor_encoder", {"hidden_dim": 64, "dropout": 0.1})
-    add_component_name("sensor_projector", {"hidden_dim": 32})
+    add_component_facts("sensor_encoder", ComponentFacts(sizes={"hidden_dim": 64, "dropout": 0.1}))
+    add_component_facts("sensor_projector", ComponentFacts(sizes={"hidden_dim": 32}))
     assert known_sizes() == {
         "sensor_encoder.hidden_dim": 64,
         "sensor_encoder.dropout": 0.1,

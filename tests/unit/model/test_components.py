@@ -1,5 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -7,12 +8,16 @@ from torch import Tensor, nn
 
 from phi4train.batch import Batch, ImageInputs
 from phi4train.errors import CheckpointError
-from phi4train.model import component_names as component_names_module
-from phi4train.model import components as components_module
-from phi4train.model import routing as routing_module
-from phi4train.model.component_names import COMPONENT_NAMES
+from phi4train.model.activation_checkpointing import set_activation_checkpointing
+from phi4train.model.component_names import (
+    COMPONENT_NAMES,
+    family_of,
+    layered_components,
+    media_components,
+)
 from phi4train.model.components import (
     Component,
+    add_component,
     build_model,
     component_names,
     installed_components,
@@ -21,13 +26,12 @@ from phi4train.model.components import (
     lora_component,
     modules_of,
     parameters_of,
-    register_component,
-    set_activation_checkpointing,
+    remove_component,
     state_of,
 )
 from phi4train.model.phi4 import Phi4Model
-from phi4train.model.routing import register_modality, register_mode
 from phi4train.model.shapes import LoraShape, ModelShape
+from phi4train.modes import Mode, add_adapter_of_kind, add_mode, forget_kind
 
 MakeModel = Callable[..., Phi4Model]
 VISION = ("vision_encoder", "vision_projector")
@@ -248,9 +252,27 @@ def test_the_audio_encoder_is_saved_with_its_statistics(make_model: MakeModel) -
     assert target.get_buffer("encoders.audio.encoder.encoder_embedding.global_mean").tolist() == [9.0] * 8
 
 
-def test_two_components_cannot_share_a_name() -> None:
-    with pytest.raises(ValueError, match=r"found a second 'lora\.vision'"):
-        register_component(lora_component("vision"))
+def test_the_facts_without_torch_are_those_of_the_modules(full_model: Phi4Model) -> None:
+    able = tuple(name for name in COMPONENT_NAMES if _is_switched(full_model, name))
+    assert able == layered_components()
+    for kind in full_model.encoders:
+        owned = {id(parameter) for parameter in full_model.encoders[kind].parameters()}
+        makers = [
+            n for n in COMPONENT_NAMES if owned & {id(p) for p in parameters_of(full_model, n).values()}
+        ]
+        assert tuple(makers) == media_components(kind)
+    keys = {name: state_of(full_model, name).keys() for name in COMPONENT_NAMES}
+    for one, two in product(COMPONENT_NAMES, repeat=2):
+        assert (keys[one] == keys[two]) == (family_of(one) == family_of(two)), (one, two)
+
+
+def _is_switched(model: Phi4Model, component: str) -> bool:
+    try:
+        set_activation_checkpointing(model, [component])
+    except ValueError:
+        return False
+    set_activation_checkpointing(model, [])
+    return True
 
 
 class _DepthEncoder(nn.Module):
@@ -270,25 +292,27 @@ def _initialise_depth(model: Phi4Model, shape: ModelShape, generator: torch.Gene
         parameter.normal_(0, 1, generator=generator)
 
 
-def test_a_third_modality_is_added_by_registration_alone(
-    tiny_shape: ModelShape, make_batch: Callable[..., Batch], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for owner, name in [
-        (components_module, "_REGISTRY"),
-        (component_names_module, "_SIZES_OF_ADDED"),
-        (routing_module, "_ADAPTER_OF_MODE"),
-        (routing_module, "_ADAPTER_OF_MODALITY"),
-    ]:
-        monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
+@pytest.fixture
+def depth() -> Iterator[None]:
+    """The model's part of a third modality."""
 
     def install(model: Phi4Model, shape: ModelShape) -> None:
         model.encoders["depth"] = _DepthEncoder(shape.language_model.hidden_dim)
 
-    register_component(Component("depth_encoder", install, key_under("encoders.depth"), _initialise_depth))
-    register_component(lora_component("depth"))
-    register_mode("depth", "depth")
-    register_modality("depth", "depth")
+    add_component(Component("depth_encoder", install, key_under("encoders.depth"), _initialise_depth))
+    add_component(lora_component("depth"))
+    add_mode(Mode("depth", ("depth",), "depth"))
+    add_adapter_of_kind("depth", "depth")
+    yield
+    forget_kind("depth")
+    for name in ("depth_encoder", "lora.depth"):
+        remove_component(name)
 
+
+@pytest.mark.usefixtures("depth")
+def test_a_third_modality_needs_no_other_change_of_the_model(
+    tiny_shape: ModelShape, make_batch: Callable[..., Batch]
+) -> None:
     shape = replace(tiny_shape, lora={**tiny_shape.lora, "depth": LoraShape(2, 4)})
     model = build_model(shape, ("language_model", "depth_encoder", "lora.depth", "lora.vision"), seed=0)
     text = make_batch((6, 9), ("depth", "text"))

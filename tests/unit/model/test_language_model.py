@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from phi4train.batch import Batch
-from phi4train.model.components import parameters_of, set_activation_checkpointing
+from phi4train.model.activation_checkpointing import set_activation_checkpointing
+from phi4train.model.components import parameters_of
 from phi4train.model.phi4 import Phi4Model
 from phi4train.objectives.next_token import linear_cross_entropy
 

@@ -8,13 +8,16 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor
 
 from phi4train.batch import Batch
-from phi4train.model.components import parameters_of, set_activation_checkpointing, state_of
+from phi4train.model.activation_checkpointing import set_activation_checkpointing
+from phi4train.model.components import parameters_of, state_of
 from phi4train.model.lora import LORA_TARGETS, RoutedLoraLinear
 from phi4train.model.phi4 import Phi4Model
 from phi4train.model.routing import (
     NO_ADAPTER,
+    adapter_of_mode,
     assign_adapters,
 )
+from phi4train.modes import Mode, add_mode, forget_kind
 from phi4train.objectives.next_token import linear_cross_entropy
 
 Make = Callable[..., Batch]
@@ -122,6 +125,14 @@ def test_half_precision_routes_the_same_rows(
 def test_an_unknown_mode_is_refused_with_the_nearest_name(make_model: MakeModel, make_batch: Make) -> None:
     with pytest.raises(ValueError, match=r"found 'vison' \(did you mean 'vision'\?\)"):
         make_model()(make_batch((3,), ("vison",)))
+
+
+def test_a_new_mode_has_its_adapter_until_its_media_are_forgotten() -> None:
+    add_mode(Mode("depth", ("depth",), "speech"))
+    assert adapter_of_mode("depth") == "speech"
+    forget_kind("depth")
+    with pytest.raises(ValueError, match="mode must be registered · found 'depth'"):
+        adapter_of_mode("depth")
 
 
 def test_dropout_acts_on_the_adapters_input_in_train_mode_alone(

@@ -18,7 +18,7 @@ def test_limits_are_those_of_the_recipe(own: LoadOwn) -> None:
         *("data.max_crops=5", "data.max_audio_seconds=7", "data.video_fps=2", "data.max_frames=3"),
     )
     limits = open_data(config).limits
-    assert limits == Limits(128, 9000, limits.geometry, 7.0, 2.0, 3)
+    assert limits == Limits(128, 9000, limits.geometry, 7.0, 2.0, 3, 1)
     vision = config.model.vision
     assert (limits.geometry.crop_size, limits.geometry.patch_size, limits.geometry.max_crops) == (
         *(vision.crop_size, vision.patch_size),

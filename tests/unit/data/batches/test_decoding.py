@@ -11,6 +11,7 @@ import torch
 
 from phi4train.data.batches import decoding
 from phi4train.data.batches.decoding import SampleDecoder
+from phi4train.data.batches.encoding import encode
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.spec_augment import SpecAugment
 from phi4train.data.samples.prompts import EncodedSample
@@ -57,7 +58,7 @@ def make_decoder(
 
 
 def tokens_of(decoder: SampleDecoder, row: int) -> int:
-    return int(decoder.index(0, 0).samples[row]["text_tokens"])
+    return int(decoder.index(0, 0).samples[row]["text_tokens"][0])
 
 
 def test_a_record_and_its_media_come_in_one_read(tmp_path: Path, make_decoder: MakeDecoder) -> None:
@@ -96,24 +97,25 @@ def test_pieces_of_a_long_text_are_the_text_and_it_is_read_once(
     length = tokens_of(decoder, 0)
     assert length > 128
     pieces = [decoder.decode(0, 0, 0, start, min(64, length - start)) for start in range(0, length, 64)]
-    ids = [token for piece in pieces for token in piece.encoded.input_ids.tolist()]
+    ids = [token for piece in pieces for token in piece.branches[0].input_ids.tolist()]
     assert ids == tokenizer.encode(text)
     assert len(source.reads) == 1
     assert {(piece.key, piece.sample.task) for piece in pieces} == {("s-000000.tar/long", "lm")}
 
 
-def test_a_decoder_in_another_process_decodes_the_same(tmp_path: Path, make_decoder: MakeDecoder) -> None:
+def test_a_decoder_in_another_process_decodes_the_same(
+    tmp_path: Path, make_decoder: MakeDecoder, tokenizer: Tokenizer, limits: Limits
+) -> None:
     with ShardWriter(tmp_path / "s") as writer:
         writer.write("a", ask("0.png", "0.wav"), {"0.png": png(30, 20), "0.wav": clip(4_000)})
         writer.write("long", {"text": words(random.Random(0), 150)})
     decoder, _ = make_decoder()
     decoder.decode(0, 0, 1, 0, 64)
+    tokens = encode("k", *decoder.read(0, 0, 0), tokenizer, limits).num_tokens
     sent = pickle.dumps(decoder)
     assert len(sent) < 2**16, "neither arrays nor texts travel"
-    sample, contents = decoder.read(0, 0, 0)
-    one = decoder.encode("k", sample, contents)
-    two = pickle.loads(sent).encode("k", sample, contents)
-    assert one.encoded.input_ids.tolist() == two.encoded.input_ids.tolist()
+    one, two = (each.decode(0, 0, 0, 0, tokens) for each in (decoder, pickle.loads(sent)))
+    assert one.branches[0].input_ids.tolist() == two.branches[0].input_ids.tolist()
     assert torch.equal(one.media[1], two.media[1]) and torch.equal(one.media[0].crops, two.media[0].crops)
 
 
@@ -123,7 +125,7 @@ def test_what_is_not_as_long_as_its_index_says_is_refused(tmp_path: Path, make_d
         writer.write("b", {"text": "the cat"})
     decoder, _ = make_decoder()
     length = tokens_of(decoder, 0)
-    assert len(decoder.decode(0, 0, 0, 0, length).encoded.input_ids) == length
+    assert len(decoder.decode(0, 0, 0, 0, length).branches[0].input_ids) == length
     for row, asked in ((0, length - 1), (0, length + 1), (1, tokens_of(decoder, 1) + 1)):
         with pytest.raises(SampleError, match="tokens that its index says · found") as caught:
             decoder.decode(0, 0, row, 0, asked)
@@ -141,34 +143,19 @@ def test_a_sample_that_its_index_found_unusable_is_refused_with_its_cause(
     assert caught.value.cause == "missing_media"
 
 
-def test_a_dialogue_longer_than_the_context_is_refused_and_a_text_is_not(
-    tmp_path: Path, make_decoder: MakeDecoder
-) -> None:
-    long = words(random.Random(0), 150)
-    turns = [{"role": "user", "content": long}, {"role": "assistant", "content": "x"}]
-    with ShardWriter(tmp_path / "s") as writer:
-        writer.write("a", {"messages": turns})
-        writer.write("b", {"text": long})
-    decoder, _ = make_decoder()
-    with pytest.raises(SampleError, match="at most 64 tokens") as caught:
-        decoder.encode("k", *decoder.read(0, 0, 0))
-    assert caught.value.cause == "longer_than_context"
-    assert len(decoder.encode("k", *decoder.read(0, 0, 1)).encoded.input_ids) > 64
-
-
 def test_changes_of_media_follow_from_the_seeds_and_leave_the_sample(
-    tmp_path: Path, make_decoder: MakeDecoder
+    tmp_path: Path, make_decoder: MakeDecoder, tokenizer: Tokenizer, limits: Limits
 ) -> None:
     with ShardWriter(tmp_path / "s") as writer:
         writer.write("a", ask("0.wav", "1.wav"), {"0.wav": clip(4_000), "1.wav": clip(4_000)})
     decoder, _ = make_decoder()
-    decoded = decoder.encode("k", *decoder.read(0, 0, 0))
+    decoded = encode("k", *decoder.read(0, 0, 0), tokenizer, limits)
     one, same, other = (decoded.augmented(MASKS, 7, seed) for seed in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(one.media, same.media, strict=True))
     assert not torch.equal(one.media[0], other.media[0])
     assert torch.equal(decoded.media[0], decoded.media[1])
     assert not torch.equal(one.media[0], one.media[1]), "each medium has masks of its own"
-    assert one.encoded is decoded.encoded
+    assert one.branches is decoded.branches
 
 
 def test_encoded_long_texts_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from phi4train.data.batches.loader import SkippedSample
 from phi4train.data.media.limits import Limits
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
-from tests.unit.data.small_shards import write_questions
+from tests.unit.data.small_shards import write_preferences, write_questions
 
 Run = Callable[..., list[EvaluationBatch]]
 
@@ -86,3 +86,25 @@ def test_samples_are_reported_even_when_none_can_be_used(
     skipped: list[SkippedSample] = []
     assert list(evaluation_batches(open_all("vision"), tokenizer, nothing, tmp_path, 300, skipped)) == []
     assert len(skipped) == 5
+
+
+def test_preferences_are_left_out_of_one_objective_and_whole_in_the_other(
+    tmp_path: Path, open_all: Callable[..., Mixture], tokenizer: Tokenizer, limits: Limits
+) -> None:
+    write_preferences(tmp_path, 8)
+    mixture = open_all("preference")
+
+    def batches(limits: Limits, skipped: list[SkippedSample]) -> list[EvaluationBatch]:
+        return list(evaluation_batches(mixture, tokenizer, limits, tmp_path, 150, skipped))
+
+    skipped: list[SkippedSample] = []
+    assert batches(limits, skipped) == [] and len(skipped) == 8
+    assert {(one.cause, "found prompt + chosen + rejected" in one.message) for one in skipped} == {
+        ("unsupported_record", True)
+    }
+    found = batches(replace(limits, num_branches=2), none := [])
+    assert none == [] and len(found) > 1
+    for each in found:
+        assert [key.rpartition("/")[2] for key in each.batch.keys] == [sample.key for sample in each.samples]
+        assert len(each.batch.input_ids_T) <= 150
+    assert sum(len(each.samples) for each in found) == 16

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from phi4train.data.batches.loader import DataPlan
-from phi4train.data.inspection.check import check_manifest, render_check
+from phi4train.data.inspection.check import CheckReport, check_manifest, render_check
 from phi4train.data.inspection.show import show_sample
 from phi4train.data.inspection.stats import manifest_stats, render_stats
 from phi4train.data.media.limits import Limits
@@ -17,9 +17,11 @@ from phi4train.data.shards.mixture import Mixture, index_manifest, open_mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
 from tests.unit.data.small_shards import (
+    GEOMETRY,
     ask,
     clip,
     png,
+    prefer,
     question,
     words,
     write_manifest,
@@ -115,3 +117,44 @@ def test_check_stats_and_show_tell_of_audio(
     shown = show_sample(mixture, tokenizer, limits, ShardSource(tmp_path), 1)
     assert "mode: speech" in shown and "audio 0.wav: 25 tokens at 1, 2.00 s at 8000 Hz" in shown
     assert "<|endoftext11|>*25what" in shown
+
+
+def test_preferences_are_checked_counted_and_shown_with_both_branches(
+    tmp_path: Path, open_all: Callable[..., Mixture], tokenizer: Tokenizer, limits: Limits
+) -> None:
+    good, bad = "the red cat " * 5, "a dog was in " * 5
+    with ShardWriter(tmp_path / "s") as writer:
+        for i in range(4):
+            writer.write(f"p{i}", prefer("0.png", chosen=good, rejected=bad), {"0.png": png(40, 40)})
+        writer.write("t", {"text": "the cat"})
+    mixture, pairs = open_all("s"), replace(limits, num_branches=2)
+
+    def checked(limits: Limits) -> CheckReport:
+        return check_manifest(mixture.manifest, tmp_path, tmp_path, tokenizer, limits, decode=True)
+
+    next_token = checked(limits)
+    assert (next_token.sources[0].num_usable, next_token.sources[0].unusable) == (
+        1,
+        {"unsupported_record": 4},
+    )
+    assert "found prompt + chosen + rejected · leave the record out" in render_check(next_token)
+    assert (checked(pairs).sources[0].num_usable, checked(pairs).sources[0].num_split) == (4, 0)
+    stats = manifest_stats(
+        mixture, DataPlan(BatchSize(samples=2), pairs, 128, 128, 0, NO_SPEC_AUGMENT), max_steps=64
+    )
+    (source,) = stats.sources
+    assert (source.num_usable, source.tokens) == (4, checked(pairs).sources[0].tokens)
+    assert source.tokens > 4 * limits.context_tokens, "all branches of a sample together exceed the context"
+    targets = sum(len(tokenizer.encode(answer)) + 2 for answer in (good, bad))
+    assert source.target_tokens == 4 * targets and stats.tasks == {"taste": 4}
+
+    slots = GEOMETRY.num_image_tokens(40, 40)
+    shown = show_sample(mixture, tokenizer, limits, ShardSource(tmp_path), 0)
+    assert "left out: this objective trains on records of text or messages" in shown
+    for name, answer in (("chosen", good), ("rejected", bad)):
+        part = shown.partition(f"\n{name}:\n")[2]
+        assert part.startswith("tokens: ") and f"image 0.png: {slots} tokens at 1, 40x40 px" in part
+        assert (
+            f"<|user|><|endoftext10|>*{slots}what<|end|><|assistant|>⟦{answer}<|end|><|endoftext|>⟧" in part
+        )
+    assert "left out" not in show_sample(mixture, tokenizer, pairs, ShardSource(tmp_path), 0)

@@ -38,11 +38,11 @@ def mixed(root: Path) -> None:
 def test_show_marks_exactly_the_targets(tokenizer: Tokenizer) -> None:
     record = b"""{"messages": [{"role": "user", "content": [{"type": "image", "image": "0.png"},
         {"type": "text", "text": "the dog"}]}, {"role": "assistant", "content": "a cat"}]}"""
-    encoded = encode_sample(parse_sample("k", record), tokenizer, [5])
+    (encoded,) = encode_sample(parse_sample("k", record), tokenizer, [5])
     assert render_targets(encoded, tokenizer) == (
         "<|user|><|endoftext10|>*5the dog<|end|><|assistant|>⟦a cat<|end|><|endoftext|>⟧"
     )
-    text = encode_sample(parse_sample("k", b'{"text": "the dog"}'), tokenizer, [])
+    (text,) = encode_sample(parse_sample("k", b'{"text": "the dog"}'), tokenizer, [])
     first = tokenizer.decode(tokenizer.encode("the dog")[:1])
     assert render_targets(text, tokenizer) == f"{first}⟦{'the dog'.removeprefix(first)}<|endoftext|>⟧"
 

@@ -201,7 +201,7 @@ def test_indexed_tokens_are_decoded_tokens_for_any_length_and_rate(
     assert (measured.causes == "").all()
     for row, tokens in enumerate(measured.tokens.tolist()):
         decoded = decoder.decode(0, 0, row, 0, tokens)  # raises length_mismatch
-        (slot,), (features_FM,) = decoded.encoded.slots, decoded.media
+        (slot,), (features_FM,) = decoded.branches[0].slots, decoded.media
         assert slot.length == num_audio_tokens(len(features_FM)) and features_FM.shape[1] == 80
 
 

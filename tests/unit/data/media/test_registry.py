@@ -1,7 +1,7 @@
 """Media kinds: batches that mix them, and a kind from outside of the package that is only registered."""
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from phi4train.data.batches.loader import DataPlan, StepBatch, build_loader, dat
 from phi4train.data.inspection.show import show_sample
 from phi4train.data.media.kind import MediaSize
 from phi4train.data.media.limits import Limits
-from phi4train.data.media.registry import media_kind, media_kinds, register_media_kind, unregister_media_kind
+from phi4train.data.media.registry import media_kind
 from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT, SpecAugment
 from phi4train.data.order.lengths import measure
 from phi4train.data.order.planner import BatchSize
@@ -27,6 +27,8 @@ from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import SampleError
+from phi4train.modality import Modality, register_modality, unregister_modality
+from phi4train.modes import Mode
 from tests.unit.data.small_shards import ask, clip, limits_of, png
 
 LIMITS = limits_of(128)
@@ -84,12 +86,18 @@ class SensorKind:
         return {"values": int(sizes["frames"].sum())}
 
 
+def register(kind: SensorKind, modes: Mapping[str, Sequence[str]]) -> None:
+    """Data knows it; there is no model here."""
+    named = tuple(Mode(name, tuple(kinds), None) for name, kinds in modes.items())
+    register_modality(Modality(kind, (), named, None))
+
+
 @pytest.fixture
 def sensor() -> Iterator[SensorKind]:
     kind = SensorKind()
-    register_media_kind(kind, {"sensor": ["sensor"], "sensor_speech": ["sensor", "audio"]})
+    register(kind, {"sensor": ["sensor"], "sensor_speech": ["sensor", "audio"]})
     yield kind
-    unregister_media_kind("sensor")
+    unregister_modality("sensor")
 
 
 def series(*values: float) -> bytes:
@@ -207,11 +215,11 @@ def test_an_index_of_an_unknown_kind_is_read_and_its_samples_are_left_out(
     write_sensors(tmp_path)
     table = open_all("sensors").shards[0][0]
     assert (measure(table, np.arange(12), LIMITS).causes == "").all()
-    unregister_media_kind("sensor")
+    unregister_modality("sensor")
     try:
         assert (measure(table, np.arange(12), LIMITS).causes == "unsupported_media").all()
     finally:
-        register_media_kind(sensor, {"sensor": ["sensor"]})
+        register(sensor, {"sensor": ["sensor"]})
 
 
 def test_the_order_of_registration_cannot_make_an_index_lie(
@@ -219,9 +227,9 @@ def test_the_order_of_registration_cannot_make_an_index_lie(
 ) -> None:
     write_sensors(tmp_path)
     open_all("sensors")
-    unregister_media_kind("sensor")
-    register_media_kind(replace(sensor, name="radar", slot_token="<|endofprompt|>"), {"radar": ["radar"]})
-    register_media_kind(
+    unregister_modality("sensor")
+    register(replace(sensor, name="radar", slot_token="<|endofprompt|>"), {"radar": ["radar"]})
+    register(
         replace(sensor, extensions=("f33",)), {"sensor_speech": ["sensor", "audio"], "sensor": ["sensor"]}
     )
     try:
@@ -234,7 +242,7 @@ def test_the_order_of_registration_cannot_make_an_index_lie(
             "sensor_speech",
         ]
     finally:
-        unregister_media_kind("radar")
+        unregister_modality("radar")
 
 
 def test_the_fingerprint_follows_the_versions_of_the_kinds_in_the_data(
@@ -243,19 +251,19 @@ def test_the_fingerprint_follows_the_versions_of_the_kinds_in_the_data(
     write_sensors(tmp_path)
     mixture = open_all("sensors")
     base = data_fingerprint(mixture, PLAN)
-    unregister_media_kind("sensor")
+    unregister_modality("sensor")
     modes = {"sensor": ["sensor"], "sensor_speech": ["sensor", "audio"]}
-    register_media_kind(replace(sensor, version=2), modes)
+    register(replace(sensor, version=2), modes)
     assert data_fingerprint(mixture, PLAN) != base
-    unregister_media_kind("sensor")
-    register_media_kind(sensor, modes)
-    register_media_kind(
+    unregister_modality("sensor")
+    register(sensor, modes)
+    register(
         SensorKind(name="radar", extensions=("f33",), slot_token="<|endofprompt|>"), {"radar": ["radar"]}
     )
     try:
         assert data_fingerprint(mixture, PLAN) == base
     finally:
-        unregister_media_kind("radar")
+        unregister_modality("radar")
 
 
 def test_limits_and_headers_of_a_third_kind_rule_samples_out(
@@ -272,25 +280,6 @@ def test_limits_and_headers_of_a_third_kind_rule_samples_out(
     table = open_all("s").shards[0][0]
     found = measure(table, np.arange(4), LIMITS).causes.tolist()
     assert found == ["sensor_too_long", "broken_sensor", "", "no_mode"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "modes", "taken"),
-    [
-        (SensorKind(name="audio"), {"x": ["audio"]}, "name 'audio'"),
-        (SensorKind(name="video"), {"x": ["video"]}, "name 'video'"),
-        (SensorKind(extensions=("f32", "wav")), {"x": ["sensor"]}, "extension 'wav'"),
-        (SensorKind(extensions=("json",)), {"x": ["sensor"]}, "extension 'json'"),
-        (SensorKind(slot_token="<|endoftext10|>"), {"x": ["sensor"]}, "slot token <|endoftext10|>"),
-        (SensorKind(), {"speech": ["sensor"]}, "mode 'speech'"),
-        (SensorKind(), {"x": ["audio"]}, "media ['audio']"),
-    ],
-)
-def test_what_is_taken_cannot_be_registered(kind: SensorKind, modes: dict[str, Any], taken: str) -> None:
-    before = media_kinds()
-    with pytest.raises(ValueError, match="names of its own") as caught:
-        register_media_kind(kind, modes)
-    assert taken in str(caught.value) and media_kinds() == before
 
 
 def test_a_slot_token_that_the_tokenizer_lacks_is_named(tokenizer: Tokenizer) -> None:

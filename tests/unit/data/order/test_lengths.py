@@ -2,19 +2,21 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from phi4train.data.batches.decoding import SampleDecoder
+from phi4train.data.batches.encoding import encode
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import measure
+from phi4train.data.order.lengths import cause_in_words, measure
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
-from tests.unit.data.small_shards import GEOMETRY, ask, limits_of, png, words
+from tests.unit.data.small_shards import GEOMETRY, ask, limits_of, png, prefer, words
 
 Open = Callable[..., Mixture]
 ANSWER = {"role": "assistant", "content": "dog"}
@@ -35,8 +37,8 @@ def test_planned_tokens_are_decoded_tokens(
             found = measure(table, np.arange(table.num_samples), limits)
             for row in range(table.num_samples):
                 sample, contents = decoder.read(source, shard, row)
-                encoded = decoder.encode("k", sample, contents).encoded
-                assert len(encoded.input_ids) == found.tokens[row]
+                decoded = encode("k", sample, contents, tokenizer, limits)
+                assert decoded.num_tokens == found.tokens[row]
 
 
 def test_every_image_of_a_sample_counts(tmp_path: Path, open_all: Open) -> None:
@@ -80,3 +82,46 @@ def test_the_pixel_limit_is_inclusive(tmp_path: Path, open_all: Open, pixels: in
         writer.write("b", ask())
     causes = [cause for _, cause in measured(open_all("s"), limits_of(10_000, pixels))]
     assert causes == ["" if pixels >= 10_100 else "image_too_large", ""]
+
+
+def test_a_preference_measures_all_its_branches_and_each_must_fit_the_context(
+    tmp_path: Path, open_all: Open
+) -> None:
+    with ShardWriter(tmp_path / "s") as writer:
+        for i, chosen in enumerate(["a cat", "the " * 20]):
+            writer.write(str(i), prefer("0.png", chosen=chosen), {"0.png": png(56, 56)})
+    mixture, limits = open_all("s"), limits_of(10_000, num_branches=2)
+    rows = mixture.shards[0][0].samples
+    slots = GEOMETRY.num_image_tokens(56, 56)
+    branches = (rows["text_tokens"] + slots).tolist()
+    assert measured(mixture, limits) == [(sum(each), "") for each in branches]
+    longest = max(branches[1])
+    assert sum(branches[0]) > longest > max(branches[0]), "the limit is of a branch, never of their sum"
+    assert [cause for _, cause in measured(mixture, replace(limits, context_tokens=longest))] == ["", ""]
+    tight = replace(limits, context_tokens=longest - 1)
+    assert measured(mixture, tight) == [(sum(branches[0]), ""), (0, "longer_than_context")]
+
+
+@pytest.mark.parametrize(
+    ("num_branches", "wanted", "found"),
+    [
+        (1, "text or messages", "prompt + chosen + rejected"),
+        (2, "prompt + chosen + rejected", "text or messages"),
+    ],
+)
+def test_records_with_another_number_of_branches_are_left_out_with_a_word(
+    tmp_path: Path, open_all: Open, num_branches: int, wanted: str, found: str
+) -> None:
+    with ShardWriter(tmp_path / "s") as writer:
+        writer.write("a", prefer("0.png"), {"0.png": png(9_000, 1)})
+        writer.write("b", prefer())
+        writer.write("c", {"text": "the cat"})
+        writer.write("d", ask())
+        writer.write("e", {"prompt": "q"})
+    limits = limits_of(64, num_branches=num_branches)
+    causes = [cause for _, cause in measured(open_all("s"), limits)]
+    other = "unsupported_record"
+    assert causes == ([other, other, "", "", "bad_record"] if num_branches == 1 else
+                      ["image_too_thin", "", other, other, "bad_record"])  # fmt: skip
+    assert f"records of {wanted} · found {found} · leave" in cause_in_words(other, limits)
+    assert cause_in_words("image_too_thin", limits) == "found by the index and the limits"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ GOLDEN_STEP = [(0, 1, 25), (0, 1, 18), (1, 0, 34), (1, 0, 9), (0, 0, 10), (0, 0,
 
 def table(number: int, seed: int = 0, shape: str = "messages", longest: int = 200) -> ArrayTable:
     samples = np.zeros(number, dtype=SAMPLE_DTYPE)
-    samples["text_tokens"] = np.random.default_rng(seed).integers(1, longest + 1, number)
+    samples["branches"] = 1
+    samples["text_tokens"][:, 0] = np.random.default_rng(seed).integers(1, longest + 1, number)
     samples["shape"] = RECORD_SHAPES.index(shape)
     return ArrayTable(samples, np.zeros(0, dtype=MEDIA_DTYPE), ("broken_image",))
 
@@ -162,7 +164,7 @@ def test_long_texts_are_cut_into_pieces_and_lose_nothing(batch_size: BatchSize) 
     for step in range(BLOCK_STEPS):
         for _, _, row, start, length, _ in rows_of(plans.plan(step)):
             pieces.setdefault(row, []).append((start, length))
-    tokens = sources[0].tables[0].samples["text_tokens"]
+    tokens = sources[0].tables[0].samples["text_tokens"][:, 0]
     for row, found in pieces.items():
         covered = sorted(set(found))
         assert [start for start, _ in covered] == [256 * i for i in range(len(covered))]
@@ -175,7 +177,7 @@ def test_unusable_samples_leave_holes_and_move_no_other(batch_size: BatchSize) -
     good, bad = source("a", [512]), source("a", [512])
     broken = bad.tables[0].samples
     broken["cause"][100] = 1
-    broken["text_tokens"][200] = 257
+    broken["text_tokens"][200, 0] = 257
     sources = [bad]
     holes = [hole for step in range(BLOCK_STEPS) for hole in planner(sources, batch_size).plan(step).holes]
     if batch_size.samples:
@@ -191,6 +193,26 @@ def test_unusable_samples_leave_holes_and_move_no_other(batch_size: BatchSize) -
     assert not {100, 200} & {
         row[2] for step in range(9) for row in rows_of(planner(sources, batch_size).plan(step))
     }
+
+
+@BOTH
+def test_a_pack_holds_all_branches_of_its_samples(batch_size: BatchSize) -> None:
+    pairs = source("a", [512], longest=256)
+    rows = pairs.tables[0].samples
+    rows["shape"], rows["branches"] = RECORD_SHAPES.index("preference"), 2
+    rows["text_tokens"][:, 1] = rows["text_tokens"][::-1, 0]
+    limits = replace(LIMITS, num_branches=2)
+    plans = Planner([pairs], "samples", batch_size, limits, limits.sample_tokens, seed=0)
+    longest = 0
+    for step in range(BLOCK_STEPS):
+        items = plans.plan(step).items
+        assert plans.plan(step).holes == () and (items.start == 0).all()
+        assert items.length.tolist() == rows["text_tokens"][items.row].sum(axis=1).tolist()
+        assert np.bincount(items.pack, weights=items.length).max() <= 512
+        longest = max(longest, int(items.length.max()))
+    assert longest > LIMITS.context_tokens
+    with pytest.raises(AssertionError, match="a pack holds the longest sample"):
+        Planner([pairs], "samples", batch_size, limits, LIMITS.context_tokens, seed=0)
 
 
 def test_no_step_of_a_block_is_empty_even_when_packs_are_few() -> None:

@@ -88,7 +88,7 @@ def test_the_index_knows_which_frames_are_shown(
     for row, tokens in enumerate(measured.tokens.tolist()):
         decoded = decoder.decode(0, 0, row, 0, tokens)
         assert decoded.sample.mode == "vision"
-        assert [slot.part for slot in decoded.encoded.slots] == list(decoded.sample.media)
+        assert [slot.part for slot in decoded.branches[0].slots] == list(decoded.sample.media)
         for part in decoded.sample.messages[0].parts:
             assert not isinstance(part, VideoPart) or len(part.frames) <= limits.max_frames
 

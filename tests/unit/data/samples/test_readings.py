@@ -11,7 +11,7 @@ import torch
 
 from phi4train.batch import IGNORE_INDEX
 from phi4train.data.batches.collate import collate
-from phi4train.data.batches.decoding import DecodedSample
+from phi4train.data.batches.encoding import DecodedSample
 from phi4train.data.batches.loader import DataPlan, build_loader
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import media_kind
@@ -34,8 +34,8 @@ def decoded(tokenizer: Tokenizer, limits: Limits, reading: str | None, text: str
     turns = [{"role": "user", "content": content}, {"role": "assistant", "content": "dog"}]
     sample = parse_sample("k", json.dumps({"messages": turns}).encode())
     kind, image = media_kind("image"), png(28, 28)
-    encoded = encode_sample(sample, tokenizer, [kind.slot_length(kind.measure(image), limits)])
-    return DecodedSample("k", sample, encoded, (kind.process(image, limits),))
+    branches = encode_sample(sample, tokenizer, [kind.slot_length(kind.measure(image), limits)])
+    return DecodedSample("k", sample, branches, (kind.process(image, limits),))
 
 
 def test_a_part_keeps_its_reading() -> None:
@@ -62,7 +62,7 @@ def test_other_parts_have_no_reading(part: dict[str, Any]) -> None:
 
 
 def test_labels_stand_at_the_slots_of_their_own_medium(tokenizer: Tokenizer, limits: Limits) -> None:
-    length = decoded(tokenizer, limits, None).encoded.slots[0].length
+    length = decoded(tokenizer, limits, None).branches[0].slots[0].length
     ids = np.random.default_rng(0).choice(tokenizer.encode("~7=1"), length)
     reading = tokenizer.decode(ids.tolist())
     assert tokenizer.encode(reading) == ids.tolist()
@@ -92,7 +92,8 @@ def test_where_nothing_trains_no_reading_is_looked_at(
     part = {"type": "image", "image": "0.png", "reading": "7"}
     turns = [{"role": "user", "content": [part]}, {"role": "assistant", "content": "dog"}]
     sample = parse_sample("k", json.dumps({"messages": turns}).encode())
-    (slot,) = encode_sample(sample, tokenizer, [length], as_prompt).slots
+    (branch,) = encode_sample(sample, tokenizer, [length], as_prompt)
+    (slot,) = branch.slots
     assert slot.reading is None
 
 

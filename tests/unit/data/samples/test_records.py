@@ -62,6 +62,14 @@ def test_preferences_take_strings_or_messages() -> None:
         ({"text": "a", "answers": {"a": 1}}, "bad_record"),
         ({"text": "a", "task": None}, "bad_record"),
         ({"prompt": "q", "chosen": "a"}, "bad_record"),
+        (
+            {
+                "prompt": "q",
+                "chosen": "a",
+                "rejected": [{"role": "user", "content": [{"type": "image", "image": "0.png"}]}],
+            },
+            "bad_messages",
+        ),
         ({"messages": []}, "bad_messages"),
         ({"messages": "hi"}, "bad_messages"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "bad_messages"),

@@ -102,3 +102,13 @@ def test_the_same_shard_gives_the_same_index(tmp_path: Path, build: Any) -> None
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     build(path)
     assert before == {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_an_index_of_an_earlier_version_is_refused(tmp_path: Path, build: Any, load: Any) -> None:
+    write_texts(tmp_path, 3)
+    (path,) = tmp_path.glob("*.tar")
+    build(path)
+    summary = index_folder(str(path), tmp_path) / "index.json"
+    summary.write_text(summary.read_text().replace(f'"version": {index.INDEX_VERSION}', '"version": 3'))
+    with pytest.raises(ManifestError, match=r"its index has version \d+ · found 3 · index it again"):
+        load(path)

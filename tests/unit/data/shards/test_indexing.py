@@ -17,7 +17,7 @@ from phi4train.data.shards.indexing import build_index
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import ManifestError
-from tests.unit.data.small_shards import png, question, write_questions, write_texts
+from tests.unit.data.small_shards import png, prefer, question, write_questions, write_texts
 
 Member = tuple[str, bytes]
 
@@ -78,8 +78,28 @@ def test_token_counts_are_those_of_the_prompt(
     build(writer.shards[0])
     rows = load(writer.shards[0]).samples
     text, hi, dog = (len(tokenizer.encode(each)) for each in ("the cat", "hi", "dog"))
-    assert rows["text_tokens"].tolist() == [text, 1 + hi + 1 + 1 + dog + 1]
-    assert rows["target_tokens"].tolist() == [text, dog + 2]
+    assert rows["branches"].tolist() == [1, 1]
+    assert rows["text_tokens"].tolist() == [[text, 0], [1 + hi + 1 + 1 + dog + 1, 0]]
+    assert rows["target_tokens"].tolist() == [[text, 0], [dog + 2, 0]]
+
+
+def test_tokens_of_a_preference_are_stored_by_branch(
+    tmp_path: Path, build: Any, load: Any, tokenizer: Tokenizer
+) -> None:
+    with ShardWriter(tmp_path / "s") as writer:
+        writer.write("a", prefer("0.png", chosen="cat", rejected="a dog runs"), {"0.png": png(9, 9)})
+        writer.write("b", {"text": "the cat"})
+    summary = build(writer.shards[0])
+    (preference, _), (cat, runs) = (
+        load(writer.shards[0]).samples,
+        (len(tokenizer.encode(each)) for each in ("cat", "a dog runs")),
+    )
+    asked = 1 + len(tokenizer.encode("what")) + 2
+    assert (summary.num_bad, int(preference["branches"]), int(preference["media_count"])) == (0, 2, 1)
+    assert preference["text_tokens"].tolist() == [asked + cat + 1, asked + runs + 1]
+    assert preference["target_tokens"].tolist() == [cat + 2, runs + 2]
+    text = len(tokenizer.encode("the cat"))
+    assert summary.text_tokens == 2 * (asked + 1) + cat + runs + text
 
 
 def test_a_bad_sample_is_recorded_with_its_cause_and_stops_nothing(
