@@ -8,6 +8,7 @@ import pytest
 from phi4train.data.batches.loader import DataPlan, build_loader
 from phi4train.data.inspection.stats import manifest_stats, render_stats
 from phi4train.data.media.limits import Limits
+from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
@@ -16,7 +17,7 @@ from phi4train.data.shards.mixture import Mixture
 def test_stats_agree_with_what_the_loader_yields(
     tmp_path: Path, mixture: Mixture, tokenizer: Tokenizer, limits: Limits
 ) -> None:
-    plan = DataPlan(BatchSize(tokens=400), limits, 128, 256, seed=0)
+    plan = DataPlan(BatchSize(tokens=400), limits, 128, 256, seed=0, spec_augment=NO_SPEC_AUGMENT)
     stats = manifest_stats(mixture, plan, max_steps=64)
     steps = list(build_loader(mixture, tokenizer, plan, tmp_path, 0, 64))
     tokens = sum(len(batch.input_ids_T) for step in steps for batch in step.micro_batches)
@@ -37,14 +38,14 @@ def test_stats_agree_with_what_the_loader_yields(
 def test_bars_are_as_long_as_their_share_of_the_most_and_never_empty(
     mixture: Mixture, limits: Limits
 ) -> None:
-    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0)
+    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0, spec_augment=NO_SPEC_AUGMENT)
     stats = replace(manifest_stats(mixture, plan, 8), length_histogram={16: 1, 32: 1000, 64: 500})
     bars = [line.split()[-1] for line in render_stats(stats).splitlines()[-3:]]
     assert [len(bar) for bar in bars] == [1, 40, 20]
 
 
 def test_shares_add_up_and_epochs_grow_with_the_steps(mixture: Mixture, limits: Limits) -> None:
-    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0)
+    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0, spec_augment=NO_SPEC_AUGMENT)
     short, long = (manifest_stats(mixture, plan, max_steps) for max_steps in (64, 128))
     for stats in (short, long):
         assert sum(source.sample_share for source in stats.sources) == pytest.approx(1)
@@ -54,7 +55,7 @@ def test_shares_add_up_and_epochs_grow_with_the_steps(mixture: Mixture, limits: 
 
 
 def test_lengths_are_counted_under_the_next_power_of_two(mixture: Mixture, limits: Limits) -> None:
-    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0)
+    plan = DataPlan(BatchSize(samples=4), limits, 128, 256, seed=0, spec_augment=NO_SPEC_AUGMENT)
     histogram = manifest_stats(mixture, plan, 8).length_histogram
     lengths = [
         int(n) for source in mixture.sources[:1] for t in source.tables for n in t.samples["text_tokens"]

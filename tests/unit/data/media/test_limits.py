@@ -1,23 +1,13 @@
-"""Limits travel to worker processes, and their defaults are those of the recipe."""
+"""Limits travel to worker processes, and nothing writes to them."""
 
 import pickle
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from phi4train.config.schema import DataConfig
-from phi4train.data.media.limits import Limits
-from tests.unit.data.small_shards import GEOMETRY
+from tests.unit.data.small_shards import limits_of
 
-LIMITS = Limits(64, 10_000, GEOMETRY)
-
-
-def test_what_is_not_said_is_as_in_a_recipe_that_does_not_say_it() -> None:
-    recipe = DataConfig()
-    defaults = {field.name for field in fields(Limits)} - {"context_tokens", "max_image_pixels", "geometry"}
-    assert {name: getattr(LIMITS, name) for name in defaults} == {
-        name: getattr(recipe, name) for name in defaults
-    }
+LIMITS = limits_of(64)
 
 
 def test_limits_are_values_that_cannot_be_written_to() -> None:
