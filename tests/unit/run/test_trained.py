@@ -118,7 +118,9 @@ def test_a_recipe_of_another_version_is_refused_where_it_decides_what_the_model_
     config: Config, tmp_path: Path
 ) -> None:
     foreign, _ = train(config, tmp_path / "foreign", model=config_to_dict(config)["model"] | {"wings": 2})
-    with pytest.raises(CheckpointError, match=r"of this version.*model\.wings must be a key.*use the version"):
+    with pytest.raises(
+        CheckpointError, match=r"of this version.*model\.wings must be a key.*use the version"
+    ):
         open_model(foreign, config.hardware, tmp_path)
     harmless, _ = train(config, tmp_path / "harmless", optimizer={"wings": 2})
     assert open_model(harmless, config.hardware, tmp_path).model.language_model.shape.num_layers == 1

@@ -50,7 +50,9 @@ def test_each_tensor_is_in_one_group_and_only_matrices_decay(named: dict[str, nn
         assert is_matrix == {group["weight_decay"] == 0.3}
 
 
-def test_without_a_gradient_weight_decay_shrinks_matrices_and_leaves_vectors(named: dict[str, nn.Parameter]) -> None:
+def test_without_a_gradient_weight_decay_shrinks_matrices_and_leaves_vectors(
+    named: dict[str, nn.Parameter],
+) -> None:
     optimizer = build_adamw(named, replace(ADAMW, weight_decay=0.3))
     before = {name: p.detach().clone() for name, p in named.items()}
     step(optimizer, list(named.values()), gradient=0.0)
