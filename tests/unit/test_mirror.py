@@ -17,8 +17,8 @@ TESTED_ELSEWHERE = {
     "evaluation/table.py": "tests/unit/evaluation/test_report.py reads the tables of a whole report",
     "training/gradients/gradients.py": "a protocol: tests/unit/training/gradients/test_one_process.py holds "
     "what implements it to what it says",
-    "training/stage_run.py": "composition: tests/integration/test_stages.py fits, evaluates and publishes with "
-    "it, tests/integration/test_resume.py stops and saves",
+    "training/stage_run.py": "composition: tests/integration/test_stages.py fits, evaluates and publishes "
+    "with it, tests/integration/test_resume.py stops and saves",
     "training/stage.py": "composition: tests/integration/test_stages.py runs every stage, "
     "tests/integration/test_resume.py kills and resumes it",
 }
