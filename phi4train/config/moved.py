@@ -53,7 +53,6 @@ MODULES = {
     "phi4train.evaluation.error_rate": "phi4train.evaluation.metrics.error_rate",
     "phi4train.evaluation.exact_match": "phi4train.evaluation.metrics.exact_match",
     "phi4train.evaluation.judging": "phi4train.evaluation.metrics.judging",
-    "phi4train.evaluation.metric_keys": "phi4train.evaluation.metrics.metric_keys",
     "phi4train.evaluation.ngrams": "phi4train.evaluation.metrics.ngrams",
     "phi4train.evaluation.normaliser": "phi4train.evaluation.metrics.normaliser",
     "phi4train.evaluation.perplexity": "phi4train.evaluation.metrics.perplexity",
@@ -108,6 +107,16 @@ NAMES = {
             "ast_samples sign_samples sqa_samples sqqa_samples ssum_samples"
         ),
     },
+    "phi4train.evaluation.metric_keys": {
+        "phi4train.evaluation.metrics.error_rate": "CER MEAN_ERROR_RATE WER",
+        "phi4train.evaluation.metrics.metric": "SKIPPED_SAMPLES",
+        "phi4train.evaluation.metrics.perplexity": "LOSS",
+    },
+    "phi4train.training.auxiliary": {
+        "phi4train.training.losses.ctc": "CtcClips NO_CLIPS",
+        "phi4train.training.losses.loss": "Selection",
+        "phi4train.training.losses.reading": "ReadSlots",
+    },
     "phi4train.training.callbacks": {
         "phi4train.training.watching.evaluating": "PeriodicEvaluation",
         "phi4train.training.watching.metrics": "MetricSink MetricsWriter peak_memory_bytes step_metrics",
@@ -122,12 +131,14 @@ NAMES = {
         "phi4train.evaluation.held_out": "HeldOut one_line",
         "phi4train.evaluation.stage": "evaluate_stage",
         "phi4train.run.paths": "evaluate_command",
-        "phi4train.run.trained": "TrainedStage open_trained",
     },
     "phi4train.training.inputs": {
         "phi4train.run.inputs": "StageInputs open_inputs open_parents",
         "phi4train.run.paths": "artifact_path run_path train_command",
         "phi4train.run.stage_data": "StageData data_plan open_data require_encoders",
+    },
+    "phi4train.training.module": {
+        "phi4train.training.losses.loss": "loss_per_task",
     },
     "phi4train.training.report": {
         "phi4train.run.schedule": "token_budget",
@@ -144,9 +155,18 @@ _REGISTER = "phi4train.modality.register_modality"
 RENAMED = {
     "phi4train.config.schema.SpecAugmentConfig": "phi4train.data.media.spec_augment.SpecAugment",
     "phi4train.data.media.register_media_kind": _REGISTER,
+    "phi4train.evaluation.metric_keys.overall_name": "phi4train.evaluation.metrics.metric.overall_key",
     "phi4train.model.components.register_component": _REGISTER,
     "phi4train.model.routing.register_modality": _REGISTER,
     "phi4train.model.routing.register_mode": _REGISTER,
+    "phi4train.training.auxiliary.AuxiliaryCtc": "phi4train.training.losses.ctc.Ctc",
+    "phi4train.training.auxiliary.AuxiliaryLoss": "phi4train.training.losses.loss.Loss",
+    "phi4train.training.auxiliary.AuxiliaryReading": "phi4train.training.losses.reading.Reading",
+    "phi4train.training.auxiliary.AuxiliarySteps": "phi4train.training.micro_batch.StepLosses",
+    "phi4train.training.auxiliary.build_auxiliaries": "phi4train.training.losses.chosen.build_losses",
+    "phi4train.training.evaluation.TrainedStage": "phi4train.run.trained.TrainedModel",
+    "phi4train.training.evaluation.open_trained": "phi4train.run.trained.open_model",
+    "phi4train.training.optimizer.trainable_tensors": "phi4train.model.ownership.Ownership",
 }
 """By old name, another name that does its work."""
 

@@ -16,7 +16,7 @@ from phi4train.files import write_atomically
 
 
 class RunFolder:
-    """`runs/<stage>/<run name>/`, made if it is not there."""
+    """`runs/<stage>/<run name>/`, made when it is first locked."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -29,7 +29,6 @@ class RunFolder:
         self.loss_plot = path / "loss.png"
         self.checkpoints = path / "checkpoints"
         self.artifact = path / "artifact"
-        path.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -38,6 +37,7 @@ class RunFolder:
         Raises:
             ResumeError: another process is training in it.
         """
+        self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

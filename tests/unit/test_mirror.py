@@ -15,6 +15,10 @@ TESTED_ELSEWHERE = {
     "evaluation/show.py": "tests/unit/evaluation/test_run.py prints answers of a model with it",
     "evaluation/stage.py": "composition: tests/integration/test_stages.py evaluates trained stages with it",
     "evaluation/table.py": "tests/unit/evaluation/test_report.py reads the tables of a whole report",
+    "training/gradients/gradients.py": "a protocol: tests/unit/training/gradients/test_one_process.py holds "
+    "what implements it to what it says",
+    "training/stage_run.py": "composition: tests/integration/test_stages.py fits, evaluates and publishes "
+    "with it, tests/integration/test_resume.py stops and saves",
     "training/stage.py": "composition: tests/integration/test_stages.py runs every stage, "
     "tests/integration/test_resume.py kills and resumes it",
 }
@@ -26,8 +30,9 @@ CROSS_CUTTING = {
     "config/test_recipes.py": "what conf/, recipes/ and data_manifests/ hold",
     "data/samples/test_readings.py": "readings on their way from the record through collate to the loader",
     "model/test_audio_streaming.py": "memory and time of long clips through the whole audio part",
-    "training/test_auxiliary_learning.py": "what tokens learn from the losses of training/auxiliary.py",
-    "training/test_auxiliary_reading.py": "the second loss of training/auxiliary.py",
+    "test_defaults.py": "rules of the whole package",
+    "test_error_grammar.py": "rules of the whole package",
+    "training/losses/test_ctc_learning.py": "what audio tokens learn from CTC in many steps",
 }
 """Test files that mirror no module, and what they are about."""
 

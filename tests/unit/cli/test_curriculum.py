@@ -56,7 +56,7 @@ def test_a_mistake_in_one_stage_is_told_with_its_name_and_nothing_runs(ran: list
     with pytest.raises(ConfigError) as caught:
         run(ArgumentParser(), [*words, "init.language_model=fresh", "seed=x"])
     told = caught.value.problems
-    assert "seed must be a whole number; found 'x'." in told
+    assert "seed must be a whole number · found 'x' · correct the value" in told
     assert [problem.split(":")[0] for problem in told if "no parent provides" in problem] == ["lm_sft"]
     assert ran == []
 

@@ -66,5 +66,5 @@ def test_a_stage_that_is_no_mapping_is_listed_without_a_description(tmp_path: Pa
 
 
 def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--config-dir must be a folder of yours; there is none at"):
+    with pytest.raises(ConfigError, match="--config-dir must be a folder of yours · found none at"):
         Catalog(tmp_path / "nowhere")

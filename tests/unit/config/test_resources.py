@@ -31,7 +31,7 @@ def test_what_is_no_yaml_is_told_with_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("stage: x\nparents: [a\nseed: 3\n")
     with pytest.raises(
-        ConfigError, match=rf"must be readable YAML; found in {path}, line 3: .*Mend the file"
+        ConfigError, match=rf"must be readable YAML · found in {path}, line 3: .* · mend the file"
     ):
         read_yaml(path)
     path.write_text("a: [1, 'ü']\n", encoding="utf-8")

@@ -41,9 +41,9 @@ def test_a_sound_chain_of_stages_has_no_problem(config: Config, problems: Callab
 @pytest.mark.parametrize(
     ("config", "changes", "told"),
     [
-        (SPEECH, {"parents": ["visoin"]}, "parents must be stages; found 'visoin' (did you mean 'vision'?)."),
+        (SPEECH, {"parents": ["visoin"]}, "parents must be stages · found 'visoin' (did you mean 'vision'?) · correct"),
         (VISION, {"run": RunPathsConfig(parents={"speech": "/x"})}, "run.parents must name parents of this stage"),
-        (LM, {"trainable": []}, "trainable must name at least one component; found none."),
+        (LM, {"trainable": []}, "trainable must name at least one component · found none · name one"),
         (LM, {"trainable": ["language_model"] * 2}, "trainable must name each component once"),
         (LM, {"trainable": ["langage_model"]}, "(did you mean 'language_model'?)"),
         (LM, {"init": {}}, "the trainable component language_model must come from a parent or from init"),
@@ -51,13 +51,13 @@ def test_a_sound_chain_of_stages_has_no_problem(config: Config, problems: Callab
         (
             VISION,
             {"init": {**VISION.init, "language_model": "fresh"}},
-            "init must name components that no parent provides; found 'language_model'",
+            "init must name components that no parent provides · found 'language_model'",
         ),
         (VISION, {"init": {**VISION.init, "vision_encoder": "frsh"}}, "found 'frsh' (did you mean 'fresh'?)"),
         (
             VISION,
             {"init": {**VISION.init, "vision_encoder": "audio_encoder"}},
-            "must copy a component that a parent hands on; found 'audio_encoder', which none does",
+            "must copy a component that a parent hands on · found 'audio_encoder', which none does",
         ),
         (
             SPEECH,
@@ -67,20 +67,20 @@ def test_a_sound_chain_of_stages_has_no_problem(config: Config, problems: Callab
         (
             SPEECH,
             {"model": ModelShape(lora={"speech": LoraShape()})},
-            "trainable must name adapters of model.lora; found 'lora.vision'",
+            "trainable must name adapters of model.lora · found 'lora.vision'",
         ),
-        (LM, {"model": ModelShape(lora={"visoin": LoraShape()})}, "model.lora must name known adapters; found 'visoin'"),
+        (LM, {"model": ModelShape(lora={"visoin": LoraShape()})}, "model.lora must name known adapters · found 'visoin'"),
         (
             VISION,
             {"optimizer": OptimizerConfig(lr_multipliers={"vision_encoder": 0.5})},
-            "optimizer.lr_multipliers must name trainable components; found 'vision_encoder', which is frozen",
+            "optimizer.lr_multipliers must name trainable components · found 'vision_encoder', which is frozen",
         ),
         (
             VISION,
             {"hardware": HardwareConfig(activation_checkpointing=["vision_projector"])},
             "must name components with layers, language_model or vision_encoder or audio_encoder",
         ),
-        (LM, {"model": ModelShape(extra={"sensor.size": 1})}, "found 'sensor.size'; imports add none."),
+        (LM, {"model": ModelShape(extra={"sensor.size": 1})}, "found 'sensor.size', and imports that add none · correct the name"),
     ],
 )  # fmt: skip
 def test_what_does_not_hold_is_told(
@@ -91,7 +91,7 @@ def test_what_does_not_hold_is_told(
 
 def test_parents_that_lead_back_are_told_with_their_way(problems: Callable[..., list[str]]) -> None:
     (problem,) = problems(LM, parents=["speech"])
-    assert "must not lead back to a stage; found lm -> speech -> vision -> lm." in problem
+    assert "must not lead back to a stage · found lm -> speech -> vision -> lm · remove one" in problem
 
 
 def test_nothing_is_said_of_origins_while_a_parent_is_unknown(problems: Callable[..., list[str]]) -> None:

@@ -20,6 +20,8 @@ from phi4train.curriculum import regression
 from phi4train.curriculum.regression import MissingAncestor, ancestors_of, measure_regression
 from phi4train.curriculum.regression_report import (
     AncestorChanges,
+    MetricChange,
+    Regression,
     load_regression,
     regression_parts,
     save_regression,

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,12 +13,17 @@ from phi4train.config.schema import Config, Resume, RunPathsConfig
 from phi4train.curriculum import run
 from phi4train.curriculum.run import run_curriculum
 from phi4train.errors import CheckpointError, ConfigError
+from phi4train.run.opened import OpenedStage
+from phi4train.run.paths import run_path
+from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
 
 PARENTS = {"sft": ["lm"], "lm": [], "vision": ["sft"]}
 MISSING = StageStatus(None, ("it has no artifact yet",))
 STALE = StageStatus(None, ("recipe: seed: 0 -> 7", "data: a -> b"), is_stale=True)
 INTERRUPTED = StageStatus(None, ("it was interrupted",))
+
+NO_INPUTS: Any = SimpleNamespace(fingerprints=dict)
 
 Bring = Callable[..., tuple[list[tuple[str, Resume]], str]]
 
@@ -29,15 +35,22 @@ def bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bring:
     def curriculum(statuses: dict[str, StageStatus], fails: str = "") -> tuple[list[tuple[str, Resume]], str]:
         trained: list[tuple[str, Resume]] = []
 
-        def train(config: Config, console: object) -> Path:
+        def train(stage: OpenedStage, console: object) -> Path:
+            config = stage.config
             if config.stage == fails:
                 raise CheckpointError("no space")
             trained.append((config.stage, config.resume))
-            return tmp_path / config.stage / "artifact"
+            return stage.folder.artifact
 
-        monkeypatch.setattr(run, "open_inputs", lambda config: SimpleNamespace(fingerprints=dict))
-        monkeypatch.setattr(run, "stage_status", lambda config, folder, inputs: statuses[config.stage])
-        monkeypatch.setattr(run, "train_stage", train)
+        def open_known(config: Config) -> OpenedStage:
+            return KnownStage(config, RunFolder(run_path(config, config.stage)), NO_INPUTS)
+
+        class KnownStage(OpenedStage):
+            def status(self) -> StageStatus:
+                return statuses[self.config.stage]
+
+        monkeypatch.setattr(run, "open_stage", open_known)
+        monkeypatch.setattr(run, "train_opened", train)
         monkeypatch.setattr(run, "summary_table", lambda artifacts: f"{len(artifacts)} artifacts")
         monkeypatch.setattr(run, "print_regressions", lambda artifacts, console: None)
 

@@ -3,6 +3,8 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +14,14 @@ from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState
 from phi4train.config.load import load_config
 from phi4train.config.schema import Config, Resume
 from phi4train.errors import CheckpointError, ResumeError
-from phi4train.run import resume
-from phi4train.run.resume import check_inputs
+from phi4train.run.opened import OpenedStage
+from phi4train.run.resume import check_inputs, state_to_go_on_from
 from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
 
 INTERRUPTED = StageStatus(None, ("it was interrupted",))
 STALE = StageStatus(None, ("recipe: seed: 0 -> 7", "data: a -> b"), is_stale=True)
+NO_INPUTS: Any = SimpleNamespace(fingerprints=dict)
 DAMAGED = StageStatus(None, ("the artifact must be complete.",), is_stale=True, is_damaged=True)
 
 
@@ -42,7 +45,8 @@ def decide(
 ) -> tuple[int | None, str]:
     """The step to go on from, and what was printed."""
     out = io.StringIO()
-    state = resume._decide_start(replace(config, resume=how), folder, Console(file=out, width=300), status)
+    stage = OpenedStage(replace(config, resume=how), folder, NO_INPUTS)
+    state = state_to_go_on_from(stage, status, Console(file=out, width=300))
     return (None if state is None else state.step), out.getvalue()
 
 
@@ -88,6 +92,16 @@ def test_a_stale_folder_is_refused_with_all_reasons_and_a_damaged_one_with_its_o
         decide(config, folder, Resume.auto, STALE)
     with pytest.raises(CheckpointError, match=r"must be complete\. Or start anew with resume=overwrite"):
         decide(config, folder, Resume.auto, DAMAGED)
+
+
+def test_what_is_gone_on_from_belongs_to_the_data_and_parents_of_today(
+    config: Config, folder: RunFolder
+) -> None:
+    save(folder, 2)
+    inputs: Any = SimpleNamespace(fingerprints=lambda: {"data": "d"})
+    stage = OpenedStage(replace(config, resume=Resume.auto), folder, inputs)
+    with pytest.raises(ResumeError, match="started from: data changed"):
+        state_to_go_on_from(stage, INTERRUPTED, Console(quiet=True))
 
 
 def test_a_state_belongs_to_its_inputs() -> None:

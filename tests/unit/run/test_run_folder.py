@@ -9,7 +9,7 @@ from phi4train.run.run_folder import RunFolder, append_line
 
 
 def test_a_rewound_folder_keeps_only_the_lines_before_the_step(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
+    folder = RunFolder(tmp_path)
     for step in range(5):
         append_line(folder.metrics, {"step": step, "train/loss": 1.0})
         append_line(folder.skipped, {"step": step, "cause": "broken_image"})
@@ -54,7 +54,7 @@ def test_a_run_keeps_its_logger_id_until_it_is_set_aside(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["a: [", "- a list", ""])
 def test_a_config_that_is_no_mapping_is_a_clear_error(tmp_path: Path, text: str) -> None:
-    folder = RunFolder(tmp_path / "run")
+    folder = RunFolder(tmp_path)
     folder.config.write_text(text)
     with pytest.raises(CheckpointError, match=r"config.yaml must be the YAML mapping.*put it back"):
         folder.read_config()
@@ -68,3 +68,11 @@ def test_setting_aside_loses_nothing(tmp_path: Path) -> None:
     aside = folder.set_aside()
     assert not folder.is_used() and folder.read_config() is None
     assert (aside / "checkpoints" / "step=00000001").is_dir() and (aside / "config.yaml").is_file()
+
+
+def test_to_look_at_a_folder_does_not_make_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert not folder.is_used() and folder.read_config() is None
+    assert not folder.path.exists()
+    with folder.locked():
+        assert folder.path.is_dir()

@@ -1,6 +1,6 @@
 """A stage is done, interrupted, stale or damaged, and says why."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,13 +47,17 @@ def interrupt(folder: RunFolder, config: Config) -> Path:
     return CheckpointFolder(folder.checkpoints, 1, 0).save(state)
 
 
+def status_of(config: Config, folder: RunFolder, inputs: Mapping[str, str]) -> StageStatus:
+    return stage_status(config, folder, CheckpointFolder(folder.checkpoints, 1, 0), inputs)
+
+
 @pytest.mark.parametrize("leave", [finish, interrupt])
 def test_an_unchanged_run_is_done_or_goes_on(
     leave: Callable[[RunFolder, Config], object], folder: RunFolder, config: Config
 ) -> None:
-    assert stage_status(config, folder, INPUTS) == StageStatus(None, ("it has no artifact yet",))
+    assert status_of(config, folder, INPUTS) == StageStatus(None, ("it has no artifact yet",))
     leave(folder, config)
-    status = stage_status(config, folder, INPUTS)
+    status = status_of(config, folder, INPUTS)
     assert (status.is_stale, status.is_damaged) == (False, False)
     if leave is finish:
         assert status.artifact is not None and status.artifact.path == folder.artifact
@@ -68,7 +72,7 @@ def test_what_changed_makes_it_stale_and_is_named(
 ) -> None:
     leave(folder, config)
     changed = replace(config, seed=7, optimizer=replace(config.optimizer, weight_decay=0.5))
-    status = stage_status(changed, folder, {"data": "e" * 64, "parent lm": "f" * 64})
+    status = status_of(changed, folder, {"data": "e" * 64, "parent lm": "f" * 64})
     assert status.artifact is None and status.is_stale and not status.is_damaged
     assert "recipe: seed: 0 -> 7" in status.reasons
     assert any(reason.startswith("recipe: optimizer.weight_decay: ") for reason in status.reasons)
@@ -78,7 +82,7 @@ def test_what_changed_makes_it_stale_and_is_named(
 def test_settings_of_the_machine_make_nothing_stale(folder: RunFolder, config: Config) -> None:
     finish(folder, config)
     moved = replace(config, hardware=replace(config.hardware, num_threads=3), description="other words")
-    assert stage_status(moved, folder, INPUTS).artifact is not None
+    assert status_of(moved, folder, INPUTS).artifact is not None
 
 
 def test_a_damaged_artifact_and_a_missing_config_are_told_apart_from_stale_ones(
@@ -86,19 +90,19 @@ def test_a_damaged_artifact_and_a_missing_config_are_told_apart_from_stale_ones(
 ) -> None:
     interrupt(folder, config)
     folder.config.unlink()
-    missing = stage_status(config, folder, INPUTS)
+    missing = status_of(config, folder, INPUTS)
     assert missing.is_damaged and "config.yaml must say what the checkpoints" in missing.reasons[0]
     finish(folder, config)
     (folder.artifact / "language_model.safetensors").unlink()
-    damaged = stage_status(config, folder, INPUTS)
+    damaged = status_of(config, folder, INPUTS)
     assert damaged.artifact is None and damaged.is_damaged and damaged.is_stale
     assert "language_model.safetensors is missing" in damaged.reasons[0]
 
 
 def test_checkpoints_that_cannot_be_read_leave_the_recipe_to_judge(folder: RunFolder, config: Config) -> None:
     (interrupt(folder, config) / "state.json").write_text("{")
-    assert stage_status(config, folder, {"data": "x"}).reasons == ("it was interrupted",)
-    assert stage_status(replace(config, seed=7), folder, INPUTS).is_stale
+    assert status_of(config, folder, {"data": "x"}).reasons == ("it was interrupted",)
+    assert status_of(replace(config, seed=7), folder, INPUTS).is_stale
 
 
 def test_differences_are_told_for_keys_of_either_side() -> None:

@@ -13,7 +13,7 @@ from phi4train.training import fitting
 from phi4train.training.fitting import LIGHTNING_PRECISION, fit
 from phi4train.training.module import StageModule
 from phi4train.training.watching.loader_clock import LoaderClock
-from tests.unit.training.tiny_training import step, text_batch
+from tests.unit.training.tiny_training import step, text_batch, trainable_of
 
 CPU = HardwareConfig(device=Device.cpu)
 
@@ -31,13 +31,6 @@ class Observer(L.Callback):
             self._act(trainer)
 
 
-def attached(make_module: Callable[..., StageModule]) -> StageModule:
-    """A module that steps through its Trainer, as in a run."""
-    module = make_module()
-    del module.optimizers, module.manual_backward
-    return module
-
-
 def batches(count: int) -> LoaderClock:
     return LoaderClock([step(text_batch((8, 5), seed=n), number=n) for n in range(count)])  # type: ignore[arg-type]
 
@@ -45,14 +38,14 @@ def batches(count: int) -> LoaderClock:
 def test_the_steps_are_those_of_the_module_alone_to_the_last_bit(
     make_module: Callable[..., StageModule], tmp_path: Path
 ) -> None:
-    alone, fitted, observer = make_module(), attached(make_module), Observer()
+    alone, fitted, observer = make_module(), make_module(), Observer()
     for number, batch in enumerate(batches(3)):
         alone.training_step(batch, number)
     fit(fitted, batches(3), CPU, [observer], tmp_path)
     assert observer.steps == [0, 1, 2] and fitted.next_step == 3
     assert fitted.result == alone.result
-    for name, parameter in alone.named_trainable.items():
-        assert torch.equal(parameter, fitted.named_trainable[name]), name
+    for name, parameter in trainable_of(alone).items():
+        assert torch.equal(parameter, trainable_of(fitted)[name]), name
     assert list(tmp_path.iterdir()) == [], "checkpoints and logs are ours to write"
 
 
@@ -60,7 +53,7 @@ def test_an_observer_may_stop_the_run_after_a_step(
     make_module: Callable[..., StageModule], tmp_path: Path
 ) -> None:
     observer = Observer(at=1, act=lambda trainer: setattr(trainer, "should_stop", True))
-    module = attached(make_module)
+    module = make_module()
     fit(module, batches(5), CPU, [observer], tmp_path)
     assert observer.steps == [0, 1] and module.next_step == 2
 
@@ -72,7 +65,7 @@ def test_ctrl_c_arrives_as_it_was_raised_and_not_as_the_end_of_the_process(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(attached(make_module), batches(3), CPU, [Observer(at=1, act=interrupt)], tmp_path)
+        fit(make_module(), batches(3), CPU, [Observer(at=1, act=interrupt)], tmp_path)
 
 
 @pytest.mark.parametrize("precision", list(Precision))

@@ -25,7 +25,7 @@ def test_a_damaged_shard_is_printed_and_then_refused(
     content = bytearray(path.read_bytes())
     content[5000] ^= 1  # where opening a mixture does not look
     path.write_bytes(content)
-    with pytest.raises(ManifestError, match=f"not fit: {own_words[0]}"):
+    with pytest.raises(ManifestError, match=f"found unfit: {own_words[0]}"):
         run(ArgumentParser(), own_words)
     assert "manifest mixture: NOT FIT" in capsys.readouterr().out
 

@@ -67,7 +67,7 @@ def test_a_manifest_that_no_recipe_uses_needs_a_stage_and_a_missing_one_is_missi
     path.write_text(
         "name: m\ndescription: d\nsources: [{name: a, shards: [a.tar], weight: 1, licence: CC0}]\n"
     )
-    with pytest.raises(ConfigError, match=r"found none that uses .*mine.yaml'\. Add stage=<name>"):
+    with pytest.raises(ConfigError, match=r"found none that uses .*mine.yaml' · add stage=<name>"):
         found(str(path))
     assert found(str(path), "stage=lm_sft") == [("lm_sft", "full", str(path))]
     with pytest.raises(ManifestError, match="did you mean 'demo_lm_sft'"):

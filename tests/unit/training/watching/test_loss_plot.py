@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from phi4train.batch import IGNORE_INDEX
+from phi4train.run.record import RunRecord
 from phi4train.run.run_folder import RunFolder
 from phi4train.training.module import StageModule
 from phi4train.training.watching import metric_keys as keys
@@ -39,7 +40,7 @@ def test_a_step_without_targets_writes_null_and_is_left_out_of_the_plot(
         json.loads(line, parse_constant=pytest.fail) for line in folder.metrics.read_text().splitlines()
     )
     assert first[keys.LOSS] is None and first[keys.GRAD_NORM] == 0 and second[keys.LOSS] > 0
-    draw_losses(folder.metrics, folder.loss_plot, "title")
+    draw_losses(RunRecord(tmp_path).steps, folder.loss_plot, "title")
     assert folder.loss_plot.is_file()
 
 
@@ -52,8 +53,8 @@ def test_a_running_mean_looks_back_and_never_ahead() -> None:
 
 
 def test_a_run_without_any_loss_has_an_empty_plot(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "train/loss": null, "optim/lr": 0.1}\n')
+    line = {"step": 0, "train/loss": None, "optim/lr": 0.1}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        draw_losses(tmp_path / "metrics.jsonl", tmp_path / "loss.png", "title")
+        draw_losses([line], tmp_path / "loss.png", "title")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")

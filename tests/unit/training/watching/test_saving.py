@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from phi4train.errors import CheckpointError
+from phi4train.training.ranks import OneRank
 from phi4train.training.watching.saving import PeriodicSave
 from tests.unit.training.tiny_training import step
 
@@ -16,7 +17,7 @@ TRAINER: Any = SimpleNamespace(should_stop=False)
 
 def test_a_second_ctrl_c_is_not_held_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    saver = PeriodicSave(lambda step: None, every_n_steps=0)
+    saver = PeriodicSave(lambda step: None, every_n_steps=0, ranks=OneRank())
     saver.on_train_start(TRAINER, None)  # type: ignore[arg-type]
     try:
         os.kill(os.getpid(), signal.SIGINT)
@@ -31,7 +32,7 @@ def test_a_second_ctrl_c_is_not_held_back() -> None:
 def test_checkpoints_are_saved_when_due_and_when_a_signal_asks() -> None:
     saved: list[int] = []
     trainer: Any = SimpleNamespace(should_stop=False)
-    saver = PeriodicSave(saved.append, every_n_steps=2)
+    saver = PeriodicSave(saved.append, every_n_steps=2, ranks=OneRank())
     before = signal.getsignal(signal.SIGTERM)
     saver.on_train_start(trainer, None)  # type: ignore[arg-type]
     for number in range(4):
@@ -48,7 +49,7 @@ def test_checkpoints_are_saved_when_due_and_when_a_signal_asks() -> None:
 def test_without_a_distance_only_a_signal_saves() -> None:
     saved: list[int] = []
     trainer: Any = SimpleNamespace(should_stop=False)
-    saver = PeriodicSave(saved.append, every_n_steps=0)
+    saver = PeriodicSave(saved.append, every_n_steps=0, ranks=OneRank())
     for number in range(4):
         saver.on_train_batch_end(trainer, None, None, step(number=number), 0)  # type: ignore[arg-type]
     assert saved == [] and not trainer.should_stop
@@ -64,7 +65,7 @@ def test_without_a_distance_only_a_signal_saves() -> None:
 def test_a_step_that_is_due_when_a_signal_comes_is_saved_once() -> None:
     saved: list[int] = []
     trainer: Any = SimpleNamespace(should_stop=False)
-    saver = PeriodicSave(saved.append, every_n_steps=2)
+    saver = PeriodicSave(saved.append, every_n_steps=2, ranks=OneRank())
     saver.stop_signal = signal.SIGTERM
     saver.on_train_batch_end(trainer, None, None, step(number=1), 0)  # type: ignore[arg-type]
     assert saved == [2]
@@ -75,7 +76,19 @@ def test_a_save_that_fails_does_not_count_as_a_stop() -> None:
         raise CheckpointError("no space")
 
     trainer: Any = SimpleNamespace(should_stop=False)
-    saver = PeriodicSave(full, every_n_steps=1)
+    saver = PeriodicSave(full, every_n_steps=1, ranks=OneRank())
     with pytest.raises(CheckpointError):
         saver.on_train_batch_end(trainer, None, None, step(number=0), 0)  # type: ignore[arg-type]
     assert not trainer.should_stop
+
+
+def test_a_signal_to_another_rank_saves_and_stops_this_one_too() -> None:
+    class OtherIsStopped(OneRank):
+        def any(self, flag: bool) -> bool:
+            return True
+
+    saved: list[int] = []
+    trainer: Any = SimpleNamespace(should_stop=False)
+    saver = PeriodicSave(saved.append, every_n_steps=0, ranks=OtherIsStopped())
+    saver.on_train_batch_end(trainer, None, None, step(number=2), 0)  # type: ignore[arg-type]
+    assert saved == [3] and trainer.should_stop and saver.stop_signal is None
