@@ -57,6 +57,11 @@ class NonFiniteError(Phi4TrainError):
     """Loss or gradient was not finite for too many steps in a row."""
 
 
+def quoted(problem: str) -> str:
+    """A message as what another one has found: without its own advice, which is for somebody else."""
+    return problem.rpartition(" · ")[0].replace(" · ", ", ") or problem
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns ` (did you mean 'x'?)` for the nearest of `known`, or the sorted list of what is known."""
     options = sorted(known)

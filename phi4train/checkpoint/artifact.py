@@ -21,6 +21,9 @@ from phi4train.errors import CheckpointError
 LINEAGE_NAME = "lineage"
 FORMAT = 1
 
+_MENDING = "restore it from a copy, or set the artifact aside and train its stage again"
+"""What to do about damage; nothing is deleted, since other artifacts may descend from it."""
+
 
 @dataclass(frozen=True)
 class Lineage:
@@ -91,9 +94,9 @@ class Artifact:
         path = next(self._places_of(stage))
         found = open_artifact(path, needed_by=str(self.path))
         raise CheckpointError(
-            f"the parent `{stage}` of {self.path} must be artifact {identity[:12]}: "
-            f"{path} now holds {found.lineage.identity[:12]}. "
-            f"Train `{self.lineage.stage}` again from it, or put the old artifact back."
+            f"the parent `{stage}` of {self.path} must be artifact {identity[:12]} · "
+            f"found {found.lineage.identity[:12]} in {path} · "
+            f"put the old artifact back, or train `{self.lineage.stage}` again from this one"
         )
 
     def _places_of(self, stage: str) -> Iterator[Path]:
@@ -153,7 +156,8 @@ def save_artifact(
     for name, expected in hashes.items():
         if hash_tensors(read_tensors(path, name)) != expected:
             raise CheckpointError(
-                f"{path}/{name}.safetensors must read back as written, and does not: check the disk."
+                f"{path}/{name}.safetensors must read back as it was written · found other tensors · "
+                "check the disk, set the artifact aside and go on with resume=auto; checkpoints are untouched"
             )
     return artifact
 
@@ -165,12 +169,13 @@ def open_artifact(path: Path, needed_by: str) -> Artifact:
         CheckpointError: there is none, or it is damaged.
     """
     if not path.is_dir():
-        raise CheckpointError(f"{needed_by} needs the artifact {path}, which does not exist.")
+        raise CheckpointError(
+            f"the artifact that {needed_by} needs must exist · found none at {path} · "
+            "correct the path, put the artifact back, or train its stage"
+        )
     damage = find_damage(path, hash_tensor_files=False)
     if damage is not None:
-        raise CheckpointError(
-            f"the artifact {path} must be complete: {damage}. Delete it and train its stage again."
-        )
+        raise CheckpointError(f"the artifact {path} must be complete · found that {damage} · {_MENDING}")
     return Artifact(path=path, lineage=_read_lineage(path))
 
 
@@ -179,16 +184,17 @@ def _read_lineage(path: Path) -> Lineage:
     found = document.pop("format", None)
     if found != FORMAT:
         raise CheckpointError(
-            f"the artifact {path} must be of format {FORMAT}: found {found}. "
-            "Use the version of phi4train that wrote it, or train its stage again."
+            f"the artifact {path} must be of format {FORMAT} · found {found} · "
+            "use the version of phi4train that wrote it, or set it aside and train its stage again"
         )
     known = {f.name for f in fields(Lineage)}
     needed = {f.name for f in fields(Lineage) if f.default_factory is MISSING}
     wrong = sorted(needed - document.keys()) + sorted(document.keys() - known)
     if wrong:
         raise CheckpointError(
-            f"{path / LINEAGE_NAME}.json must hold the fields of a lineage: {', '.join(wrong)} missing or "
-            "unknown. Put the artifact's own file back, or delete the artifact and train its stage again."
+            f"{path / LINEAGE_NAME}.json must hold the fields of a lineage · found {', '.join(wrong)} "
+            "missing or unknown · put the artifact's own file back, or set the artifact aside and train its "
+            "stage again"
         )
     return Lineage(**document)
 
@@ -210,8 +216,8 @@ def find_component(artifacts: Mapping[str, Artifact], component: str) -> Artifac
     if len(found) > 1:
         places = " and ".join(str(a.path) for a in found.values())
         raise CheckpointError(
-            f"the parents must agree on the component {component}: {places} hold different versions. "
-            "Train them from one common ancestor."
+            f"the parents must agree on the component {component} · found different versions in {places} · "
+            "train them from one common ancestor"
         )
     return next(iter(found.values()), None)
 
@@ -229,7 +235,10 @@ def load_component(artifact: Artifact, component: str) -> dict[str, Tensor]:
     """Tensors of a component that the artifact itself holds, checked against the lineage's hash."""
     state = read_tensors(artifact.path, component)
     if hash_tensors(state) != artifact.lineage.components[component]:
-        raise CheckpointError(f"{artifact.path}/{component}.safetensors must match the hash in its lineage.")
+        raise CheckpointError(
+            f"{artifact.path}/{component}.safetensors must match the hash in its lineage · found other "
+            f"tensors · {_MENDING}"
+        )
     return state
 
 

@@ -48,13 +48,13 @@ def assemble_model(
     init = init or {}
     inherited = all_components(artifacts)
     problems = [
-        f"each trainable component needs a source: `{name}` is in no parent artifact; "
-        f"add `init.{name}=fresh`, or the folder of an artifact that holds it"
+        f"the trainable component {name} must come from a parent or from init · found in neither · "
+        f"add init.{name}={FRESH}, or init.{name}=<folder of an artifact that holds it>"
         for name in sorted(set(trainable) - inherited - init.keys())
     ]
     problems += [
-        f"`init` may only name components that no parent provides: `{name}` comes from a parent; "
-        f"remove `init.{name}` so that its training is not thrown away"
+        f"init must name components that no parent provides · found '{name}', which one hands on · "
+        f"remove init.{name}, so that its training is not thrown away"
         for name in sorted(inherited & init.keys())
     ]
     if problems:
@@ -122,8 +122,8 @@ def _copied(component: str, original: str, artifacts: Mapping[str, Artifact]) ->
     holder = find_component(artifacts, original)
     if holder is None:
         raise ConfigError(
-            f"init.{component} must copy a component that a parent hands on: {original} is in no parent "
-            f"artifact. Add a parent that has it, or name an artifact folder, or `{FRESH}`."
+            f"init.{component} must copy a component that a parent hands on · found '{original}', which none "
+            f"does · add a parent that has it, or name an artifact folder, or {FRESH}"
         )
     return Source(holder, original)
 
@@ -133,7 +133,7 @@ def _given(component: str, folder: Path) -> Source:
     holder = find_component({artifact.lineage.stage: artifact}, component)
     if holder is None:
         raise ConfigError(
-            f"init.{component} must be the folder of an artifact that holds {component}: neither "
-            f"{folder} nor an ancestor does. Name another artifact, or `{FRESH}`."
+            f"init.{component} must be the folder of an artifact that holds {component}, or has an ancestor "
+            f"that does · found neither in {folder} · name another artifact, or {FRESH}"
         )
     return Source(holder, component)

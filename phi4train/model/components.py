@@ -101,7 +101,7 @@ def lora_component(adapter: str) -> Component:
 
         if adapter not in shape.lora:
             raise ValueError(
-                f"model.lora must give the size of each adapter; found none for '{adapter}'; "
+                f"model.lora must give the size of each adapter · found none for '{adapter}' · "
                 f"add model.lora.{adapter}"
             )
         install_adapter(model.language_model, adapter, shape.lora[adapter])
@@ -255,26 +255,26 @@ def build_model(
 
 def _check_names(components: Collection[str]) -> None:
     problems = [
-        f"components must be registered; found '{name}'{did_you_mean(name, _REGISTRY)}"
+        f"components must be registered · found '{name}'{did_you_mean(name, _REGISTRY)} · correct the name"
         for name in components
         if name not in _REGISTRY
     ]
     problems += [
-        f"component '{name}' needs '{needed}'; found {sorted(components)}; add '{needed}'"
+        f"component '{name}' needs '{needed}' · found {sorted(components)} · add '{needed}'"
         for name in components
         if name in _REGISTRY
         for needed in _REGISTRY[name].needs
         if needed not in components
     ]
     problems += [
-        f"component '{name}' needs one of {list(choice)}; found {sorted(components)}; add one"
+        f"component '{name}' needs one of {list(choice)} · found {sorted(components)} · add one"
         for name in components
         if name in _REGISTRY
         and (choice := _REGISTRY[name].needs_one_of)
         and not set(choice) & set(components)
     ]
     if LANGUAGE_MODEL not in components and not problems:
-        problems.append(f"a model needs '{LANGUAGE_MODEL}'; found {sorted(components)}; add it")
+        problems.append(f"a model needs '{LANGUAGE_MODEL}' · found {sorted(components)} · add it")
     if problems:
         raise ValueError("\n".join(problems))
 
@@ -326,7 +326,7 @@ def load_state(model: nn.Module, component: str, state: Mapping[str, Tensor]) ->
     ]
     if problems:
         raise CheckpointError(
-            f"the tensors of component '{component}' must fit the model; found {len(problems)} problems; "
+            f"the tensors of component '{component}' must fit the model · found {len(problems)} problems · "
             "take a checkpoint of the same component and model size (another shape means that the parent "
             "was trained at another model size):\n  " + "\n  ".join(problems)
         )

@@ -52,8 +52,8 @@ def generate(
     """
     if max_new_tokens < 1 or temperature < 0 or not 0 < top_p <= 1:
         raise ValueError(
-            "generation needs max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1; "
-            f"found {max_new_tokens}, {temperature} and {top_p}; change the one out of range"
+            "generation needs max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1 · "
+            f"found {max_new_tokens}, {temperature} and {top_p} · change the one out of range"
         )
     samples = _open_samples(model, batch)
     unfinished = list(samples)

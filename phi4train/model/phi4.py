@@ -55,14 +55,15 @@ class Phi4Model(nn.Module):
         for modality, inputs in batch.media.items():
             if modality not in self.encoders:
                 raise ValueError(
-                    f"each modality of a batch must have an encoder; found '{modality}' media and "
-                    f"encoders for {sorted(self.encoders)}; add the modality's components to the model"
+                    f"each modality of a batch must have an encoder · found '{modality}' media and "
+                    f"encoders for {sorted(self.encoders)} · add the modality's components to the model"
                 )
             tokens_ND = self.encoders[modality](inputs)
             if len(tokens_ND) != len(inputs.positions):
                 raise ValueError(
-                    f"media must fill their slots exactly; found {len(tokens_ND)} {modality} tokens for "
-                    f"{len(inputs.positions)} slots; check the model's crop and patch size against the data's"
+                    f"media must fill their slots exactly · found {len(tokens_ND)} {modality} tokens for "
+                    f"{len(inputs.positions)} slots · "
+                    "check the model's crop and patch size against the data's"
                 )
             hidden_TD = hidden_TD.index_copy(0, inputs.positions, tokens_ND.to(hidden_TD.dtype))
         return hidden_TD

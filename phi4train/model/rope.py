@@ -76,7 +76,7 @@ def _inverse_frequencies(shape: LanguageModelShape, factor: Sequence[float]) -> 
     if len(factor) != shape.rotary_dim // 2:
         raise ValueError(
             f"model.language_model.rope: LongRoPE factors must hold rotary_dim / 2 = {shape.rotary_dim // 2} "
-            f"values; found {len(factor)}; give one value per rotary frequency"
+            f"values · found {len(factor)} · give one value per rotary frequency"
         )
     exponent_R = torch.arange(0, shape.rotary_dim, 2, dtype=torch.float32) / shape.rotary_dim
     return 1.0 / (torch.tensor(factor, dtype=torch.float32) * shape.rope.theta**exponent_R)

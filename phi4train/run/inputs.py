@@ -23,9 +23,8 @@ def open_parents(config: Config) -> dict[str, Artifact]:
         path = artifact_path(config, stage)
         if not path.is_dir():
             raise CheckpointError(
-                f"stage `{config.stage}` starts from the artifact of `{stage}`: {path} does not exist. "
-                f"Make it with `{train_command(config, stage)}`, "
-                f"or point run.parents.{stage} at one."
+                f"stage `{config.stage}` must start from the artifact of `{stage}` · found none at {path} · "
+                f"make it with `{train_command(config, stage)}`, or point run.parents.{stage} at one"
             )
         parents[stage] = open_artifact(path, needed_by=f"stage `{config.stage}`")
     return parents

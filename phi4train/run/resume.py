@@ -24,21 +24,21 @@ def state_to_go_on_from(stage: OpenedStage, status: StageStatus, console: Consol
         return None
     if config.resume is Resume.never:
         raise ResumeError(
-            f"with resume=never the run folder must be unused: {folder.path} holds an earlier run. "
-            "Choose another run.name, or resume=auto to go on, or resume=overwrite to set it aside."
+            f"with resume=never the run folder must be unused · found an earlier run in {folder.path} · "
+            "choose another run.name, or resume=auto to go on, or resume=overwrite to set it aside"
         )
     if status.is_damaged:
         raise CheckpointError(
-            f"{status.reasons[0]} Or start anew with resume=overwrite "
-            "(the old run is set aside, not deleted)."
+            f"{status.reasons[0]}, or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)"
         )
     if status.is_stale:
-        listed = "\n  ".join(status.reasons)
+        listed = "\n  ".join(("", *status.reasons))
         raise ResumeError(
-            f"a run goes on only with the settings it started with; in {folder.path} they differ:\n"
-            f"  {listed}\n"
-            "Put them back, choose another run.name, or start anew with resume=overwrite "
-            "(the old run is set aside, not deleted)."
+            "a run must go on with the settings, data and parents it started with · "
+            f"found others in {folder.path}:{listed}\n · "
+            "put them back, choose another run.name, or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)"
         )
     state = _newest_state(stage.checkpoints, console)
     if state is not None:
@@ -66,6 +66,7 @@ def check_inputs(state: TrainingState, inputs: Mapping[str, Any]) -> None:
     changed = [key for key in sorted(before.keys() | inputs.keys()) if before.get(key) != inputs.get(key)]
     if changed:
         raise ResumeError(
-            f"a run goes on only with the data and parents it started from: {', '.join(changed)} changed. "
-            "Put them back, or start anew with resume=overwrite (the old run is set aside, not deleted)."
+            "a run must go on with the data and parents it started from · "
+            f"found changed: {', '.join(changed)} · "
+            "put them back, or start anew with resume=overwrite (the old run is set aside, not deleted)"
         )

@@ -43,8 +43,8 @@ class RunFolder:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ResumeError(
-                    f"one process at a time may train in {self.path}, and another one does. "
-                    "Wait for it, or choose another run.name."
+                    f"only one process at a time may train in {self.path} · found another one that does · "
+                    "wait for it, or choose another run.name"
                 ) from None
             for folder in (self.path, self.checkpoints):
                 clean_up(folder)
@@ -78,7 +78,8 @@ class RunFolder:
             document = None
         if not isinstance(document, dict):
             raise CheckpointError(
-                f"{self.config} must be the YAML mapping that the run wrote, and is not: put it back."
+                f"{self.config} must be the YAML mapping that the run wrote · found another text · "
+                "put it back"
             )
         return document
 

@@ -53,8 +53,8 @@ def open_data(
     vocab_size = config.model.language_model.vocab_size
     if tokenizer.vocab_size > vocab_size:
         raise ConfigError(
-            f"model.language_model.vocab_size must hold the tokenizer: {config.tokenizer} has "
-            f"{tokenizer.vocab_size} tokens, the model {vocab_size}; set the model's to at least as many."
+            f"model.language_model.vocab_size must hold the {tokenizer.vocab_size} tokens of "
+            f"{config.tokenizer} · found {vocab_size} · set it to at least {tokenizer.vocab_size}"
         )
     folders = manifest_folders(config.run.config_dir)
     manifest = load_manifest(manifest_name or config.data.manifest, folders)
@@ -104,7 +104,7 @@ def require_encoders(data: StageData, encoders: Iterable[str]) -> None:
     if missing:
         name = data.mixture.manifest.name
         raise ConfigError(
-            f"the model must have an encoder for each kind of media in its data: {name} holds "
-            f"{' and '.join(missing)} media, the model encodes {', '.join(known) or 'none'}. "
-            "Choose another manifest, or a stage whose model has the encoder."
+            f"the model must have an encoder for each kind of media in its data · found "
+            f"{' and '.join(missing)} media in {name}, and encoders of {', '.join(known) or 'none'} · "
+            "choose another manifest, or a stage whose model has the encoder"
         )

@@ -70,8 +70,8 @@ def _recorded(
     recipe = folder.read_config()
     if recipe is None:
         raise CheckpointError(
-            f"{folder.config} must say what the checkpoints beside it were trained with: it is missing. "
-            "Put it back."
+            f"{folder.config} must say what the checkpoints beside it were trained with · found no such file "
+            "· put it back"
         )
     return None, recipe, checkpoints.newest_inputs()
 

@@ -8,7 +8,7 @@ from phi4train.checkpoint.assembly import assemble_model
 from phi4train.config.convert import read_config
 from phi4train.config.schema import Config, HardwareConfig
 from phi4train.data.samples.tokenizer import Tokenizer, load_tokenizer
-from phi4train.errors import CheckpointError
+from phi4train.errors import CheckpointError, quoted
 from phi4train.model.phi4 import Phi4Model
 from phi4train.run.paths import artifact_path, train_command
 from phi4train.run.torch_setup import cast_weights, prepare_torch
@@ -69,14 +69,15 @@ def find_artifact(config: Config, artifact: Path | None = None) -> Artifact:
     path = artifact or artifact_path(config, config.stage)
     if not path.is_dir():
         raise CheckpointError(
-            f"evaluating `{config.stage}` needs its artifact: {path} does not exist. "
-            f"Make it with `{train_command(config, config.stage)}`, or name another one with --artifact."
+            f"evaluating `{config.stage}` needs its artifact · found none at {path} · "
+            f"make it with `{train_command(config, config.stage)}`, or name another one with --artifact"
         )
     opened = open_artifact(path, needed_by=f"the evaluation of `{config.stage}`")
     if opened.lineage.stage != config.stage:
         raise CheckpointError(
-            f"evaluating `{config.stage}` needs an artifact of that stage: {path} is one of "
-            f"`{opened.lineage.stage}`. Say stage={opened.lineage.stage}, or name another --artifact."
+            f"evaluating `{config.stage}` needs an artifact of that stage · found one of "
+            f"`{opened.lineage.stage}` in {path} · "
+            f"say stage={opened.lineage.stage}, or name another --artifact"
         )
     return opened
 
@@ -87,6 +88,6 @@ def _recipe_of(artifact: Artifact) -> Config:
     if problems:
         raise CheckpointError(
             f"the recipe in {artifact.path}/lineage.json must be one of this version of phi4train · found "
-            f"{' '.join(problems)} · use the version that wrote it, or train its stage again"
+            f"{'; '.join(map(quoted, problems))} · use the version that wrote it, or train its stage again"
         )
     return recipe

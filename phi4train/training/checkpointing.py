@@ -50,8 +50,8 @@ def restore_state(module: StageModule, trainable: Collection[str], state: Traini
         component, key = name.split("/", 1)
         if component not in by_component:
             raise CheckpointError(
-                f"a checkpoint must hold this stage's trainable components only: found {component}. "
-                "Start anew with resume=overwrite."
+                f"a checkpoint must hold this stage's trainable components only · found {component} · "
+                "start anew with resume=overwrite (the old run is set aside, not deleted)"
             )
         by_component[component][key] = tensor
     for component, tensors in by_component.items():

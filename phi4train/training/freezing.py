@@ -59,7 +59,7 @@ def assert_nothing_frozen_moved(before: Mapping[str, str], after: Mapping[str, s
     moved = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if moved:
         raise FrozenParameterError(
-            "every tensor outside the stage's `trainable` components must be bit-identical after it: "
-            f"{len(moved)} moved ({', '.join(moved[:10])}). Nothing was saved. "
-            "Find what writes to them, or add their component to `trainable`."
+            "every tensor outside of the stage's trainable components must be bit-identical after it · "
+            f"found {len(moved)} that moved ({', '.join(moved[:10])}) · find what writes to them, or add "
+            "their component to trainable; nothing was saved after they moved"
         )

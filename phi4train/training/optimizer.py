@@ -76,8 +76,9 @@ def load_optimizer_tensors(
     unknown = {key.split("/", 1)[1] for key in tensors} - named.keys()
     if unknown:
         raise CheckpointError(
-            f"optimizer state must belong to this stage's trainable tensors: {sorted(unknown)[:5]} do not. "
-            "Start anew with resume=overwrite."
+            "optimizer state must belong to this stage's trainable tensors · "
+            f"found {', '.join(sorted(unknown)[:5])}, which do not · "
+            "start anew with resume=overwrite (the old run is set aside, not deleted)"
         )
     for name, parameter in named.items():
         state = {kind: tensors[f"{kind}/{name}"] for kind in STATE_KINDS if f"{kind}/{name}" in tensors}

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact, save_artifact
 from phi4train.config.convert import config_to_dict
-from phi4train.config.schema import MACHINE_KEYS
+from phi4train.config.schema import MACHINE_KEYS, Resume
 from phi4train.data.batches.loader import build_loader
 from phi4train.errors import StageInterrupted
 from phi4train.evaluation.held_out import HeldOut, one_line
@@ -86,9 +86,12 @@ class StageRun:
         if self.module.next_step not in self.stage.checkpoints.steps():
             self.save(self.module.next_step)
         if saver.stop_signal is not None:
+            # Under another mode the same command would start anew, or refuse the folder.
+            mode = "" if config.resume is Resume.auto else f", but without resume={config.resume.name},"
             raise StageInterrupted(
-                f"{saver.stop_signal.name} came: the state after step {self.module.next_step} of {max_steps} "
-                f"is saved in {self.stage.folder.checkpoints}. Start the same command again to go on."
+                f"the stage must run for {max_steps} steps · found {saver.stop_signal.name} after step "
+                f"{self.module.next_step} · start the same command again{mode} to go on; the state is saved "
+                f"in {self.stage.folder.checkpoints}"
             )
         assert self.module.next_step == max_steps
 

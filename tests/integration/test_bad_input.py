@@ -230,5 +230,7 @@ def test_settings_that_changed_before_a_resume(bench: Bench, told: Callable[[], 
 def test_a_process_says_it_too(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = command("stage=vision_sft", "scale=demo")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: stage `vision_sft` starts from the artifact of `vision_pretrain`")
+    assert done.stderr.startswith(
+        "error: stage `vision_sft` must start from the artifact of `vision_pretrain`"
+    )
     assert "Traceback" not in done.stderr

@@ -100,7 +100,7 @@ def test_a_signal_to_all_processes_saves_and_the_same_command_goes_on(
     wait_for_lines(run / "metrics.jsonl", 2, process)
     os.killpg(process.pid, signum)
     output = finish(process, expected=75)
-    assert f"{signum.name} came" in output and "Start the same command again" in output
+    assert f"found {signum.name}" in output and "start the same command again to go on" in output
     assert "Traceback" not in output
     saved = [p.name for p in (run / "checkpoints").iterdir()]
     assert len(saved) == 1

@@ -108,7 +108,7 @@ def test_a_thawed_weight_fails_the_run_and_leaves_no_artifact(
 
     monkeypatch.setattr(StageModule, "training_step", thawing)
     config = workspace.config("vision_align", "run.name=thawed", *from_demo("vision_align", workspace))
-    with pytest.raises(FrozenParameterError, match=r"1 moved \(language_model\.norm\.weight\)"):
+    with pytest.raises(FrozenParameterError, match=r"found 1 that moved \(language_model\.norm\.weight\)"):
         train_stage(config, QUIET)
     run = workspace.runs / "vision_align" / "thawed"
     assert not (run / "artifact").exists() and not (run / "checkpoints").exists()
@@ -166,7 +166,7 @@ def test_another_manifests_evaluation_does_not_replace_the_runs_own(workspace: W
 
 def test_evaluating_an_artifact_of_another_stage_is_refused(workspace: Workspace) -> None:
     other = workspace.runs / "lm_pretrain" / "demo" / "artifact"
-    with pytest.raises(CheckpointError, match=r"is one of `lm_pretrain`. Say stage=lm_pretrain"):
+    with pytest.raises(CheckpointError, match=r"found one of `lm_pretrain` in .* · say stage=lm_pretrain"):
         evaluate_stage(workspace.config("lm_sft"), QUIET, artifact=other)
 
 
@@ -174,7 +174,7 @@ def test_evaluating_an_artifact_of_another_stage_is_refused(workspace: Workspace
 def test_media_without_their_encoder_are_refused_before_training(workspace: Workspace, key: str) -> None:
     arguments = [f"{key}.manifest=demo_vision_sft", "run.name=images", "data.max_crops=9"]
     config = workspace.config("lm_sft", *arguments, *from_demo("lm_sft", workspace))
-    with pytest.raises(ConfigError, match=r"demo_vision_sft holds image media, the model encodes none"):
+    with pytest.raises(ConfigError, match=r"found image media in demo_vision_sft, and encoders of none"):
         train_stage(config, QUIET)
     assert not (workspace.runs / "lm_sft" / "images" / "config.yaml").exists()
 
@@ -197,7 +197,7 @@ def test_a_missing_parent_is_named_with_the_command_that_makes_it(
 ) -> None:
     config = workspace.config("vision_sft", f"run.root={tmp_path / 'empty'}")
     with pytest.raises(
-        CheckpointError, match=r"starts from the artifact of `vision_pretrain`.*does not exist"
+        CheckpointError, match=r"must start from the artifact of `vision_pretrain` · found none at"
     ) as e:
         train_stage(config, QUIET)
     assert "python -m phi4train stage=vision_pretrain scale=demo" in str(e.value)
@@ -242,7 +242,7 @@ def test_a_run_that_cannot_start_sets_nothing_aside(workspace: Workspace) -> Non
 def test_a_damaged_artifact_and_a_damaged_config_have_their_own_messages(workspace: Workspace) -> None:
     run = workspace.runs / "lm_sft" / "demo"
     (run / "artifact" / "files.json").write_text("[]")
-    with pytest.raises(CheckpointError, match=r"must be complete: files.json.*resume=overwrite"):
+    with pytest.raises(CheckpointError, match=r"must be complete · found that files.json.*resume=overwrite"):
         train_stage(workspace.config("lm_sft"), QUIET)
     shutil.rmtree(run / "artifact")
     (run / "config.yaml").write_text("a: [")
@@ -300,8 +300,11 @@ def test_ctrl_c_saves_and_stops_after_the_step(
 ) -> None:
     interrupted(monkeypatch, times=1)
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(StageInterrupted, match="SIGINT came: the state after step 1 of 2 is saved"):
-        train_stage(workspace.config("lm_pretrain", "run.name=once"), QUIET)
+    with pytest.raises(
+        StageInterrupted,
+        match=r"2 steps · found SIGINT after step 1 · .* again, but without resume=overwrite, to go on",
+    ):
+        train_stage(workspace.config("lm_pretrain", "run.name=once", "resume=overwrite"), QUIET)
     assert "press it again to stop at once" in capfd.readouterr().err
     run = workspace.runs / "lm_pretrain" / "once"
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["step=00000001"]

@@ -78,7 +78,9 @@ def test_the_freeze_report_says_what_a_copy_is_a_copy_of(workspace: Workspace) -
 def test_either_parent_that_is_missing_is_named_with_its_command(workspace: Workspace, missing: str) -> None:
     shutil.rmtree(workspace.runs / missing)
     shutil.rmtree(workspace.runs / "vision_speech")
-    with pytest.raises(CheckpointError, match=f"starts from the artifact of `{missing}`") as caught:
+    with pytest.raises(
+        CheckpointError, match=f"must start from the artifact of `{missing}` · found none"
+    ) as caught:
         train_stage(workspace.config("vision_speech"), QUIET)
     assert f"python -m phi4train stage={missing} scale=demo" in str(caught.value)
 
@@ -91,7 +93,7 @@ def test_branches_of_different_language_models_are_refused(workspace: Workspace)
         train_stage(workspace.config(stage, "run.name=other", taken), QUIET)
     parents = [artifact_of(workspace, "vision_multiframe"), artifact_of(workspace, "audio_sft", "other")]
     config = workspace.config("vision_speech", "run.name=torn", *parents)
-    with pytest.raises(CheckpointError, match=r"must agree on the component language_model: .*one common"):
+    with pytest.raises(CheckpointError, match=r"must agree on the component language_model · .*one common"):
         train_stage(config, QUIET)
     assert not (workspace.runs / "vision_speech" / "torn" / "artifact").exists()
 

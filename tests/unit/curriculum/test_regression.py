@@ -226,11 +226,17 @@ def with_an_unknown_limit(run: RunFolder, own: Config) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (without_report, "it has no evaluation.json; `python -m phi4train evaluate stage=lm scale=demo"),
-        (with_an_old_report, "its evaluation.json is of an earlier version, without metrics; `python -m"),
-        (without_config, "config.yaml is missing, which says what it was measured on."),
-        (without_manifest, "its recipe names no held-out data."),
-        (with_an_unknown_limit, "config.yaml is of another version: data.max_smells must be a key"),
+        (without_report, "evaluation.json · write it with `python -m phi4train evaluate stage=lm scale=demo"),
+        (
+            with_an_old_report,
+            "evaluation.json must hold metrics · found none, as an earlier version wrote it · write it with",
+        ),
+        (without_config, "config.yaml must say what it was measured on · found no such file · put it back"),
+        (without_manifest, "evaluation.manifest must name held-out data · found none in "),
+        (
+            with_an_unknown_limit,
+            "must be of this version of phi4train · found data.max_smells must be a key of the ",
+        ),
     ],
 )
 def test_an_ancestor_that_cannot_be_compared_says_why_and_holds_up_no_other(

@@ -63,7 +63,9 @@ def test_a_source_package_that_is_missing_is_told_with_the_command_that_brings_i
         return "1"
 
     monkeypatch.setattr(build, "version", version)
-    with pytest.raises(ManifestError, match=f"made from {package} · it is not installed · {command}$"):
+    with pytest.raises(
+        ManifestError, match=f"from the package {package} · found it not installed · run: {command}$"
+    ):
         build_demo(tmp_path / "data", sizes=SIZES)
     assert not (tmp_path / "data").exists()
 

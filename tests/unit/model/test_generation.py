@@ -118,7 +118,7 @@ def test_an_argument_out_of_range_is_refused(
     make_model: MakeModel, make_batch: Make, wrong: dict[str, float]
 ) -> None:
     arguments = {"max_new_tokens": 1, "stop_ids": (), **wrong}
-    with pytest.raises(ValueError, match=r"0 < top_p <= 1; found .*; change"):
+    with pytest.raises(ValueError, match=r"0 < top_p <= 1 · found .* · change"):
         generate(make_model(), make_batch((2,)), **arguments)
 
 

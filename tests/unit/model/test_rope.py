@@ -69,7 +69,7 @@ def test_a_factor_list_of_another_length_is_refused() -> None:
     wrong = LanguageModelShape(
         61, 64, 48, 2, 4, 2, rope=RopeShape(short_factor=[1.0] * 5, long_factor=[1.0] * 6)
     )
-    with pytest.raises(ValueError, match=r"rotary_dim / 2 = 6 values; found 5"):
+    with pytest.raises(ValueError, match=r"rotary_dim / 2 = 6 values · found 5 · "):
         build_rotary_table(wrong, torch.arange(2), [2], [2])
 
 

@@ -24,7 +24,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with (
         folder.locked(),
-        pytest.raises(ResumeError, match=r"one process at a time.*another one does"),
+        pytest.raises(ResumeError, match=r"one process at a time.* · found another one that does · wait"),
         RunFolder(tmp_path / "run").locked(),
     ):
         pass

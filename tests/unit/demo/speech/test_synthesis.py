@@ -99,9 +99,9 @@ def test_resampling_keeps_a_tone_and_its_loudness() -> None:
 @pytest.mark.parametrize(
     ("text", "language", "variant", "message"),
     [
-        ("", "en", "m1", "a text is spoken · '' in en is silence"),
-        ("a", "xx", "m1", "a language is one of zh, en, .* · found xx"),
-        ("a", "en", "m9", "a voice variant is a file in .* · found m9"),
+        ("", "en", "m1", "a text must be heard · found silence for '' in en · "),
+        ("a", "xx", "m1", "a language must be one of zh, en, .* · found xx · "),
+        ("a", "en", "m9", "a voice variant must be a file in .* · found m9 · "),
     ],
 )
 def test_what_cannot_be_spoken_is_told(text: str, language: str, variant: str, message: str) -> None:

@@ -65,5 +65,7 @@ def test_bad_samples_beside_good_ones_are_not_in_a_row(tmp_path: Path) -> None:
 def test_with_a_share_of_zero_the_first_bad_sample_stops_the_run(tmp_path: Path) -> None:
     guard = SampleGuard(RunFolder(tmp_path), Progress(), max_bad_fraction=0.0, max_bad_in_a_row=5)
     guard.on_train_batch_start(TRAINER, None, with_skips(0, 0), 0)  # type: ignore[arg-type]
-    with pytest.raises(BadDataError, match=r"max_bad_fraction=0 of the samples may be unusable: 1 of 5 are"):
+    with pytest.raises(
+        BadDataError, match=r"max_bad_fraction=0 of the samples may be unusable · found 1 of 5 "
+    ):
         guard.on_train_batch_start(TRAINER, None, with_skips(1, 1), 0)  # type: ignore[arg-type]
