@@ -11,7 +11,7 @@ from phi4train import errors
 from tests.unit.test_architecture import PACKAGE, modules
 
 PARTS = (
-    "checkpoint", "cli", "config", "curriculum", "demo", "model", "objectives", "run", "training",
+    "batch.py", "checkpoint", "cli", "config", "curriculum", "data", "demo", "evaluation", "files.py", "modality.py", "model", "objectives", "run", "training",
 )  # fmt: skip
 """Parts of the package whose messages follow the grammar throughout."""
 
