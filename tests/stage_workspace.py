@@ -13,7 +13,7 @@ from rich.console import Console
 from phi4train.config.curricula import DEFAULT_CURRICULUM, load_curriculum
 from phi4train.config.load import load_config
 from phi4train.config.schema import Config
-from phi4train.curriculum.run import run_curriculum
+from phi4train.curriculum.running import run_curriculum
 from phi4train.demo.build import build_demo
 from phi4train.demo.families import DemoSizes
 

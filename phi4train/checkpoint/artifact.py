@@ -54,12 +54,12 @@ class Lineage:
     results: Mapping[str, float]
     initialised_from: Mapping[str, str] = field(default_factory=dict)
 
-    def inputs(self) -> dict[str, str]:
+    def fingerprints(self) -> dict[str, str]:
         """Fingerprints of all that the stage was trained from, as `StageInputs` gives them."""
-        return name_inputs(self.data_fingerprint, self.parents, self.initialised_from)
+        return named_fingerprints(self.data_fingerprint, self.parents, self.initialised_from)
 
 
-def name_inputs(
+def named_fingerprints(
     data_fingerprint: str, parents: Mapping[str, str], initialised_from: Mapping[str, str]
 ) -> dict[str, str]:
     """Fingerprints of a stage's data, parents and given components under the names that messages use."""

@@ -75,7 +75,7 @@ def assemble_model(
 
 
 @dataclass(frozen=True)
-class Source:
+class ComponentSource:
     """Where a component's values come from.
 
     Args:
@@ -93,7 +93,7 @@ class Source:
         return place if component == self.component else f"copy of {self.component} from {place}"
 
 
-def open_initial(init: Mapping[str, str], artifacts: Mapping[str, Artifact]) -> dict[str, Source]:
+def open_initial(init: Mapping[str, str], artifacts: Mapping[str, Artifact]) -> dict[str, ComponentSource]:
     """Where `init` takes components from, by component; fresh ones are left out.
 
     Args:
@@ -112,23 +112,23 @@ def open_initial(init: Mapping[str, str], artifacts: Mapping[str, Artifact]) -> 
     }
 
 
-def _inherited(component: str, artifacts: Mapping[str, Artifact]) -> Source:
+def _inherited(component: str, artifacts: Mapping[str, Artifact]) -> ComponentSource:
     holder = find_component(artifacts, component)
     assert holder is not None, f"{component} is one of all_components"
-    return Source(holder, component)
+    return ComponentSource(holder, component)
 
 
-def _copied(component: str, original: str, artifacts: Mapping[str, Artifact]) -> Source:
+def _copied(component: str, original: str, artifacts: Mapping[str, Artifact]) -> ComponentSource:
     holder = find_component(artifacts, original)
     if holder is None:
         raise ConfigError(
             f"init.{component} must copy a component that a parent hands on · found '{original}', which none "
             f"does · add a parent that has it, or name an artifact folder, or {FRESH}"
         )
-    return Source(holder, original)
+    return ComponentSource(holder, original)
 
 
-def _given(component: str, folder: Path) -> Source:
+def _given(component: str, folder: Path) -> ComponentSource:
     artifact = open_artifact(folder, needed_by=f"init.{component}")
     holder = find_component({artifact.lineage.stage: artifact}, component)
     if holder is None:
@@ -136,4 +136,4 @@ def _given(component: str, folder: Path) -> Source:
             f"init.{component} must be the folder of an artifact that holds {component}, or has an ancestor "
             f"that does · found neither in {folder} · name another artifact, or {FRESH}"
         )
-    return Source(holder, component)
+    return ComponentSource(holder, component)

@@ -101,7 +101,7 @@ class CheckpointFolder:
             passed_over.append(f"{folder} is damaged and passed over: {damage}")
         return None, passed_over
 
-    def newest_inputs(self) -> Mapping[str, str] | None:
+    def newest_fingerprints(self) -> Mapping[str, str] | None:
         """Fingerprints of what the newest readable checkpoint was trained from; None: there is none."""
         for step in reversed(self.steps()):
             try:

@@ -27,7 +27,7 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
 
     from rich.console import Console
 
-    from phi4train.curriculum.run import run_curriculum
+    from phi4train.curriculum.running import run_curriculum
 
     run_curriculum(list(configs), configs.__getitem__, Console())
 

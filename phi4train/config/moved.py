@@ -49,6 +49,7 @@ MODULES = {
     "phi4train.demo.speech_words": "phi4train.demo.speech.words",
     "phi4train.demo.spoken_panels": "phi4train.demo.speech.spoken_panels",
     "phi4train.demo.written_speech": "phi4train.demo.speech.written",
+    "phi4train.curriculum.run": "phi4train.curriculum.running",
     "phi4train.evaluation.bleu": "phi4train.evaluation.metrics.bleu",
     "phi4train.evaluation.error_rate": "phi4train.evaluation.metrics.error_rate",
     "phi4train.evaluation.exact_match": "phi4train.evaluation.metrics.exact_match",
@@ -56,11 +57,14 @@ MODULES = {
     "phi4train.evaluation.ngrams": "phi4train.evaluation.metrics.ngrams",
     "phi4train.evaluation.normaliser": "phi4train.evaluation.metrics.normaliser",
     "phi4train.evaluation.perplexity": "phi4train.evaluation.metrics.perplexity",
+    "phi4train.evaluation.run": "phi4train.evaluation.evaluate",
+    "phi4train.evaluation.show": "phi4train.evaluation.show_answers",
     "phi4train.training.loader_clock": "phi4train.training.watching.loader_clock",
     "phi4train.training.loss_plot": "phi4train.training.watching.loss_plot",
     "phi4train.training.metric_keys": "phi4train.training.watching.metric_keys",
     "phi4train.training.progress": "phi4train.training.watching.progress",
     "phi4train.training.provenance": "phi4train.run.provenance",
+    "phi4train.training.report": "phi4train.training.briefing",
     "phi4train.training.run_folder": "phi4train.run.run_folder",
     "phi4train.training.schedule": "phi4train.run.schedule",
     "phi4train.training.status": "phi4train.run.status",
@@ -124,9 +128,6 @@ NAMES = {
         "phi4train.training.watching.sample_guard": "SampleGuard",
         "phi4train.training.watching.saving": "PeriodicSave",
     },
-    "phi4train.training.checkpointing": {
-        "phi4train.run.resume": "check_inputs",
-    },
     "phi4train.training.evaluation": {
         "phi4train.evaluation.held_out": "HeldOut one_line",
         "phi4train.evaluation.stage": "evaluate_stage",
@@ -153,10 +154,18 @@ NAMES = {
 _REGISTER = "phi4train.modality.register_modality"
 
 RENAMED = {
+    "phi4train.checkpoint.artifact.name_inputs": "phi4train.checkpoint.artifact.named_fingerprints",
+    "phi4train.checkpoint.assembly.Source": "phi4train.checkpoint.assembly.ComponentSource",
+    "phi4train.config.schema.Objective": "phi4train.objectives.registry.NamedLoss",
     "phi4train.config.schema.SpecAugmentConfig": "phi4train.data.media.spec_augment.SpecAugment",
+    "phi4train.data.lengths.measure": "phi4train.data.order.lengths.measure_lengths",
     "phi4train.data.media.register_media_kind": _REGISTER,
     "phi4train.evaluation.metric_keys.overall_name": "phi4train.evaluation.metrics.metric.overall_key",
     "phi4train.model.components.register_component": _REGISTER,
+    "phi4train.model.components.set_activation_checkpointing": (
+        "phi4train.model.activation_checkpointing.set_activation_checkpointing"
+    ),
+    "phi4train.model.routing.Routing": "phi4train.model.routing.BatchRouting",
     "phi4train.model.routing.register_modality": _REGISTER,
     "phi4train.model.routing.register_mode": _REGISTER,
     "phi4train.training.auxiliary.AuxiliaryCtc": "phi4train.training.losses.ctc.Ctc",
@@ -164,9 +173,11 @@ RENAMED = {
     "phi4train.training.auxiliary.AuxiliaryReading": "phi4train.training.losses.reading.Reading",
     "phi4train.training.auxiliary.AuxiliarySteps": "phi4train.training.micro_batch.StepLosses",
     "phi4train.training.auxiliary.build_auxiliaries": "phi4train.training.losses.chosen.build_losses",
+    "phi4train.training.checkpointing.check_inputs": "phi4train.run.resume.check_fingerprints",
     "phi4train.training.evaluation.TrainedStage": "phi4train.run.trained.TrainedModel",
     "phi4train.training.evaluation.open_trained": "phi4train.run.trained.open_model",
     "phi4train.training.optimizer.trainable_tensors": "phi4train.model.ownership.Ownership",
+    "phi4train.training.status.input_differences": "phi4train.run.status.fingerprint_differences",
 }
 """By old name, another name that does its work."""
 

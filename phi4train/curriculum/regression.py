@@ -27,7 +27,7 @@ from phi4train.evaluation.metrics.metric import SKIPPED_SAMPLES, overall_key
 from phi4train.evaluation.metrics.perplexity import LOSS, PERPLEXITY
 from phi4train.evaluation.metrics.registry import quantity_of
 from phi4train.evaluation.report import EvaluationReport
-from phi4train.evaluation.stage import measure_trained
+from phi4train.evaluation.stage import evaluate_trained
 from phi4train.run.paths import evaluate_command
 from phi4train.run.record import RunRecord
 from phi4train.run.trained import TrainedModel, find_artifact, open_model
@@ -111,7 +111,7 @@ def _compared(stage: TrainedModel, config: Config, ancestor: Artifact | MissingA
     try:
         before = _read_baseline(ancestor, config)
         manifest = before.config.evaluation.manifest
-        report = measure_trained(stage, _as_measured_then(before.config, config))
+        report = evaluate_trained(stage, _as_measured_then(before.config, config))
     except (_NotComparable, CheckpointError, ConfigError, ManifestError) as error:
         return AncestorChanges(name, manifest, (), (f"skipped: {error}",))
     changes = tuple(_changes(before.report["metrics"], report.metrics()))

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from phi4train.config.schema import Config, EvaluationConfig, HardwareConfig
 from phi4train.data.samples.tokenizer import Tokenizer
+from phi4train.evaluation.evaluate import EvaluationData, collect_answers, evaluate, fit_baselines
 from phi4train.evaluation.metrics.registry import quantities
 from phi4train.evaluation.report import EvaluationReport
-from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, fit_baselines
-from phi4train.evaluation.show import show_answers
+from phi4train.evaluation.show_answers import show_answers
 from phi4train.model.phi4 import Phi4Model
 from phi4train.run.stage_data import StageData, open_data, require_encoders
 from phi4train.run.torch_setup import autocast
@@ -39,7 +39,7 @@ class HeldOut:
         self._data = self._as_evaluated(data)
         self._training = training
 
-    def measure(
+    def evaluate(
         self, model: Phi4Model, max_samples: int = 0, with_baselines: bool = False
     ) -> EvaluationReport:
         """Perplexity, and the metric of the task where samples have answers.

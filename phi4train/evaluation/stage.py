@@ -46,7 +46,7 @@ def evaluate_stage(
         training = open_data(asked, tokenizer=trained.tokenizer)
     held_out = open_held_out(asked, model.encoders, trained.tokenizer, training)
     console.print(f"{opened.path} ({opened.lineage.identity[:12]}) on {config.evaluation.manifest}")
-    report = held_out.measure(model, with_baselines=True)
+    report = held_out.evaluate(model, with_baselines=True)
     console.print(report_tables(report))
     target = _report_path(opened, config.evaluation.manifest)
     save_report(report, target)
@@ -69,7 +69,7 @@ def as_trained(config: Config, trained: TrainedModel) -> Config:
     return replace(config, model=trained.recipe.model, tokenizer=trained.recipe.tokenizer)
 
 
-def measure_trained(trained: TrainedModel, config: Config) -> EvaluationReport:
+def evaluate_trained(trained: TrainedModel, config: Config) -> EvaluationReport:
     """The report of a model on all held-out data that `config` names, under its limits.
 
     Raises:
@@ -77,4 +77,4 @@ def measure_trained(trained: TrainedModel, config: Config) -> EvaluationReport:
         ConfigError: it holds media that the model cannot encode.
     """
     held_out = open_held_out(as_trained(config, trained), trained.model.encoders, trained.tokenizer)
-    return held_out.measure(trained.model)
+    return held_out.evaluate(trained.model)

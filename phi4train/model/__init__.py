@@ -9,6 +9,6 @@ Batch ──► phi4.py: Phi4Model ───────────────
             ▼
 generation.py: the same, token by token, with a key-value cache
 
-components.py   names the parts: build, initialise, own, save, load, checkpoint activations
+components.py   names the parts: build, initialise, save, load ── ownership.py  who owns which tensor
 shapes.py, component_names.py   sizes and names, free of torch
 """

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from phi4train.model.attention import Attention
-from phi4train.model.routing import Routing
+from phi4train.model.routing import BatchRouting
 from phi4train.model.shapes import LanguageModelShape
 
 
@@ -23,7 +23,7 @@ class RoutedLinear(nn.Linear):
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features, bias=False)
 
-    def forward(self, x_TD: Tensor, routing: Routing) -> Tensor:  # type: ignore[override]
+    def forward(self, x_TD: Tensor, routing: BatchRouting) -> Tensor:  # type: ignore[override]
         """The mapped rows; `routing` matters only once an adapter wraps this layer."""
         return F.linear(x_TD, self.weight)
 
@@ -52,7 +52,7 @@ class SelfAttention(nn.Module):
         self.qkv_proj = RoutedLinear(shape.hidden_dim, num_qkv_heads * shape.head_dim)
         self.o_proj = RoutedLinear(shape.num_heads * shape.head_dim, shape.hidden_dim)
 
-    def forward(self, hidden_TD: Tensor, attention: Attention, routing: Routing) -> Tensor:
+    def forward(self, hidden_TD: Tensor, attention: Attention, routing: BatchRouting) -> Tensor:
         """The attended and projected rows."""
         qkv_TXK = self.qkv_proj(hidden_TD, routing).unflatten(-1, (-1, self.head_dim))
         projected: Tensor = self.o_proj(attention.attend(self.layer, qkv_TXK).flatten(1), routing)
@@ -67,7 +67,7 @@ class Mlp(nn.Module):
         self.gate_up_proj = RoutedLinear(shape.hidden_dim, 2 * shape.intermediate_dim)
         self.down_proj = RoutedLinear(shape.intermediate_dim, shape.hidden_dim)
 
-    def forward(self, hidden_TD: Tensor, routing: Routing) -> Tensor:
+    def forward(self, hidden_TD: Tensor, routing: BatchRouting) -> Tensor:
         """The transformed rows."""
         gate_TI, up_TI = self.gate_up_proj(hidden_TD, routing).chunk(2, dim=-1)
         down: Tensor = self.down_proj(F.silu(gate_TI) * up_TI, routing)
@@ -84,7 +84,7 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.hidden_dim, shape.norm_eps)
         self.mlp = Mlp(shape)
 
-    def forward(self, hidden_TD: Tensor, attention: Attention, routing: Routing) -> Tensor:
+    def forward(self, hidden_TD: Tensor, attention: Attention, routing: BatchRouting) -> Tensor:
         """The rows after this layer."""
         hidden_TD = hidden_TD + self.self_attn(self.input_layernorm(hidden_TD), attention, routing)
         residual: Tensor = self.mlp(self.post_attention_layernorm(hidden_TD), routing)
@@ -102,7 +102,7 @@ class LanguageModel(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(shape, layer) for layer in range(shape.num_layers))
         self.norm = RMSNorm(shape.hidden_dim, shape.norm_eps)
 
-    def forward(self, hidden_TD: Tensor, attention: Attention, routing: Routing) -> Tensor:
+    def forward(self, hidden_TD: Tensor, attention: Attention, routing: BatchRouting) -> Tensor:
         """The rows after the final norm.
 
         Args:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from phi4train.model.language_model import LanguageModel, RoutedLinear
-from phi4train.model.routing import Routing
+from phi4train.model.routing import BatchRouting
 from phi4train.model.shapes import LoraShape
 
 LORA_TARGETS = r"layers\.\d+\.(self_attn\.(qkv_proj|o_proj)|mlp\.(gate_up_proj|down_proj))"
@@ -24,7 +24,7 @@ LORA_TARGETS = r"layers\.\d+\.(self_attn\.(qkv_proj|o_proj)|mlp\.(gate_up_proj|d
 class RoutedLoraLinear(PeftLoraLinear):
     """peft's LoRA layer, each row with the adapter that the routing names for it."""
 
-    def forward(self, x_TD: Tensor, routing: Routing) -> Tensor:
+    def forward(self, x_TD: Tensor, routing: BatchRouting) -> Tensor:
         """The base layer's rows, plus each adapter's share on its own rows; other rows stay bit-identical."""
         out: Tensor
         assignments = routing.assignments

@@ -12,7 +12,7 @@ from phi4train.batch import Batch
 from phi4train.model.attention import PackedAttention, build_segments
 from phi4train.model.language_model import LanguageModel
 from phi4train.model.rope import build_rotary_table
-from phi4train.model.routing import NO_ADAPTER, Routing, RoutingRule, assign_adapters, build_routing
+from phi4train.model.routing import NO_ADAPTER, BatchRouting, RoutingRule, assign_adapters, build_routing
 
 
 class Phi4Model(nn.Module):
@@ -107,7 +107,7 @@ class Phi4Model(nn.Module):
         return [bool(own_T.any()) for own_T in torch.split(learns_T, list(batch.sample_lengths))]
 
     def decode(
-        self, hidden_TD: Tensor, position_ids_T: Tensor, sample_lengths: Sequence[int], routing: Routing
+        self, hidden_TD: Tensor, position_ids_T: Tensor, sample_lengths: Sequence[int], routing: BatchRouting
     ) -> Tensor:
         """The language model over embedded samples laid end to end."""
         attention = self.packed_attention(position_ids_T, sample_lengths)

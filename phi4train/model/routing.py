@@ -51,7 +51,7 @@ class AdapterRows:
 
 
 @dataclass(frozen=True)
-class Routing:
+class BatchRouting:
     """The adapters of one batch; rows that no entry names use the base model alone."""
 
     assignments: tuple[AdapterRows, ...] = ()
@@ -76,16 +76,16 @@ def assign_adapters(batch: Batch, adapters: Sequence[str], rule: RoutingRule) ->
     return by_token_T
 
 
-def build_routing(adapter_of_T: Tensor, adapters: Sequence[str], device: torch.device) -> Routing:
+def build_routing(adapter_of_T: Tensor, adapters: Sequence[str], device: torch.device) -> BatchRouting:
     """The rows of each adapter, from the indices that `assign_adapters` gives."""
     assignments = []
     for index, adapter in enumerate(adapters):
         rows_N = (adapter_of_T == index).nonzero().squeeze(1)
         if len(rows_N) == len(adapter_of_T):
-            return Routing((AdapterRows(adapter, None),)) if len(rows_N) else Routing()
+            return BatchRouting((AdapterRows(adapter, None),)) if len(rows_N) else BatchRouting()
         if len(rows_N):
             assignments.append(AdapterRows(adapter, _as_slice(rows_N) or rows_N.to(device)))
-    return Routing(tuple(assignments))
+    return BatchRouting(tuple(assignments))
 
 
 def _as_slice(rows_N: Tensor) -> slice | None:

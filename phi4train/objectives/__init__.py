@@ -5,5 +5,6 @@
     media tokens (N, D), ids that each clip spells ──► (CTC loss sum, number of ids)
                          ctc.py
 
-A loss is a sum over targets; dividing by their number over all ranks happens in one place, in `training`.
+registry.py names the losses that a recipe may choose. A loss is a sum over targets; dividing by their number
+over all ranks happens in one place, in `training`.
 """

@@ -3,6 +3,8 @@
 ::
 
     trained.py     a finished stage's model, opened from its artifact
+    record.py      what a run has left in its folder, read in one place
+    opened.py      a stage opened once: folder, inputs, checkpoints, status
     resume.py      where a run starts from ── status.py  whether a stage is done, and if not, why
     inputs.py      parents, initial components, data ── stage_data.py  a mixture under a recipe's limits
     schedule.py    learning rate as a function of the step; LR*(D)

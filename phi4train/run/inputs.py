@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from phi4train.checkpoint.artifact import Artifact, name_inputs, open_artifact
-from phi4train.checkpoint.assembly import Source, open_initial
+from phi4train.checkpoint.artifact import Artifact, named_fingerprints, open_artifact
+from phi4train.checkpoint.assembly import ComponentSource, open_initial
 from phi4train.config.schema import Config
 from phi4train.data.batches.loader import DataPlan, data_fingerprint
 from phi4train.errors import CheckpointError
@@ -43,7 +43,7 @@ class StageInputs:
     """
 
     parents: Mapping[str, Artifact]
-    initial: Mapping[str, Source]
+    initial: Mapping[str, ComponentSource]
     data: StageData
     plan: DataPlan
     data_fingerprint: str
@@ -56,7 +56,7 @@ class StageInputs:
     def fingerprints(self) -> dict[str, str]:
         """One fingerprint a part, by the name that messages use."""
         parents = {stage: parent.lineage.identity for stage, parent in self.parents.items()}
-        return name_inputs(self.data_fingerprint, parents, self.initialised_from)
+        return named_fingerprints(self.data_fingerprint, parents, self.initialised_from)
 
 
 def open_inputs(config: Config) -> StageInputs:

@@ -42,7 +42,7 @@ def state_to_go_on_from(stage: OpenedStage, status: StageStatus, console: Consol
         )
     state = _newest_state(stage.checkpoints, console)
     if state is not None:
-        check_inputs(state, stage.inputs.fingerprints())
+        check_fingerprints(state, stage.inputs.fingerprints())
     return state
 
 
@@ -56,7 +56,7 @@ def _newest_state(checkpoints: CheckpointFolder, console: Console) -> TrainingSt
     return load_training_state(newest)
 
 
-def check_inputs(state: TrainingState, inputs: Mapping[str, Any]) -> None:
+def check_fingerprints(state: TrainingState, inputs: Mapping[str, Any]) -> None:
     """Refuses a state that belongs to other data or parents.
 
     Raises:

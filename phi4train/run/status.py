@@ -50,7 +50,7 @@ def stage_status(
     changed = science_differences(recipe, config_to_dict(config))
     reasons = [f"recipe: {difference}" for difference in changed]
     if recorded is not None:
-        reasons += input_differences(recorded, inputs)
+        reasons += fingerprint_differences(recorded, inputs)
     if reasons:
         return StageStatus(None, tuple(reasons), is_stale=True)
     return StageStatus(artifact, () if artifact else ("it was interrupted",))
@@ -66,17 +66,17 @@ def _recorded(
     """
     if folder.artifact.is_dir():
         artifact = open_artifact(folder.artifact, needed_by=f"stage `{stage}`")
-        return artifact, artifact.lineage.recipe, artifact.lineage.inputs()
+        return artifact, artifact.lineage.recipe, artifact.lineage.fingerprints()
     recipe = folder.read_config()
     if recipe is None:
         raise CheckpointError(
             f"{folder.config} must say what the checkpoints beside it were trained with · found no such file "
             "· put it back"
         )
-    return None, recipe, checkpoints.newest_inputs()
+    return None, recipe, checkpoints.newest_fingerprints()
 
 
-def input_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def fingerprint_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """What changed between two sets of fingerprints, as `parent lm_sft: 0123456789ab -> none`."""
     return [
         f"{key}: {before.get(key, 'none')[:12]} -> {now.get(key, 'none')[:12]}"

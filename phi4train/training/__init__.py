@@ -3,10 +3,12 @@
 ::
 
     stage.py  (composition, top to bottom on one screen)
-      ├─ schedule.py    learning rate as a function of the step; LR*(D)
-      ├─ freezing.py    freeze report before, freeze proof after
-      ├─ optimizer.py   AdamW over the trainable tensors, by name
-      ├─ module.py      StageModule: one call = one optimizer step over a StepBatch
-      ├─ callbacks.py   metrics, progress, checkpoints, evaluation, signals; none changes the maths
-      └─ run_folder.py  runs/<stage>/<name>/: config.yaml, metrics.jsonl, skipped.jsonl, loss.png
+      ├─ briefing.py     what the user is told before it starts
+      ├─ freezing.py     freeze report before, freeze proof after
+      ├─ micro_batch.py  from a batch to its share of the step's loss ── losses/     one loss, one file
+      ├─ gradients/      backward, norms, optimizer step: one strategy, one file ── optimizer.py
+      ├─ ranks.py        the processes that share a step
+      ├─ module.py       StageModule: one call = one optimizer step over a StepBatch
+      └─ stage_run.py    fits (fitting.py), saves (checkpointing.py), evaluates, proves, publishes
+           └─ watching/  metrics, progress, checkpoints, evaluation, signals; none changes the maths
 """

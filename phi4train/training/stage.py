@@ -19,6 +19,7 @@ from phi4train.run.resume import state_to_go_on_from
 from phi4train.run.schedule import build_schedule
 from phi4train.run.stage_data import require_encoders
 from phi4train.run.torch_setup import cast_weights, prepare_torch
+from phi4train.training.briefing import print_budget, print_freeze_report
 from phi4train.training.checkpointing import restore_state
 from phi4train.training.freezing import freeze_all_but, freeze_report, hash_frozen
 from phi4train.training.gradients.one_process import OneProcessGradients
@@ -27,7 +28,6 @@ from phi4train.training.micro_batch import MicroBatchLoss
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
 from phi4train.training.ranks import OneRank
-from phi4train.training.report import print_budget, print_freeze_report
 from phi4train.training.stage_run import StageRun
 from phi4train.training.watching.loss_plot import draw_losses
 from phi4train.training.watching.progress import Progress

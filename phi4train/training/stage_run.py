@@ -115,7 +115,7 @@ class StageRun:
         """Measures on a part of the held-out data, prints a line and logs it."""
         if self.held_out is not None:
             settings = self.stage.config.evaluation
-            report = self.held_out.measure(self.module.model, settings.max_samples)
+            report = self.held_out.evaluate(self.module.model, settings.max_samples)
             self.console.print(one_line(report, settings))
             append_line(self.stage.folder.evaluations, {"step": step - 1, **report.metrics()})
 
@@ -123,7 +123,7 @@ class StageRun:
         """Measures on all held-out data, with baselines, and prints the tables; empty when there are none."""
         if self.held_out is None:
             return {}
-        report = self.held_out.measure(self.module.model, with_baselines=True)
+        report = self.held_out.evaluate(self.module.model, with_baselines=True)
         self.console.print(report_tables(report))
         save_report(report, self.stage.folder.evaluation)
         return report.metrics()

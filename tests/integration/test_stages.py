@@ -16,7 +16,7 @@ from phi4train.checkpoint.assembly import assemble_model
 from phi4train.checkpoint.lineage import lineage_text
 from phi4train.config.curricula import DEFAULT_CURRICULUM, load_curriculum
 from phi4train.config.schema import Config
-from phi4train.curriculum.run import run_curriculum
+from phi4train.curriculum.running import run_curriculum
 from phi4train.data.batches.loader import StepBatch
 from phi4train.errors import (
     CheckpointError,

@@ -12,7 +12,7 @@ from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.batches.encoding import DecodedSample, encode
 from phi4train.data.batches.loader import SkippedSample
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import cause_in_words, measure
+from phi4train.data.order.lengths import cause_in_words, measure_lengths
 from phi4train.data.samples.records import Sample
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
@@ -99,6 +99,6 @@ def _places(
             left -= len(rows)
             if len(rows) == 0:
                 continue
-            measured = measure(table, rows, part.limits(limits))
+            measured = measure_lengths(table, rows, part.limits(limits))
             for row in rows:
                 yield (source, shard, int(row)), int(measured.tokens[row]), str(measured.causes[row])

@@ -11,7 +11,7 @@ from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.commands import index_command
 from phi4train.data.inspection.media_totals import MediaTotals, add_media_totals, render_media_totals
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import cause_in_words, measure
+from phi4train.data.order.lengths import cause_in_words, measure_lengths
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.index import ShardIndex
 from phi4train.data.shards.manifest import Manifest
@@ -138,7 +138,7 @@ def _check_source(
     split = tokens = num_usable = 0
     limits = mixture.sources[number].limits(limits)
     for shard, index in enumerate(mixture.shards[number]):
-        measured = measure(index, np.arange(index.num_samples), limits)
+        measured = measure_lengths(index, np.arange(index.num_samples), limits)
         split += int((measured.splittable & (measured.tokens > limits.context_tokens)).sum())
         usable = measured.causes == ""
         for row, (length, cause) in enumerate(zip(measured.tokens, measured.causes, strict=True)):

@@ -8,7 +8,7 @@ import numpy as np
 
 from phi4train.data.batches.loader import DataPlan
 from phi4train.data.inspection.media_totals import MediaTotals, add_media_totals, render_media_totals
-from phi4train.data.order.lengths import measure
+from phi4train.data.order.lengths import measure_lengths
 from phi4train.data.order.planner import BLOCK_STEPS, Planner
 from phi4train.data.shards.mixture import Mixture
 
@@ -164,7 +164,7 @@ def _count_source(
     counts = _Counts(0, 0, 0)
     limits = mixture.sources[number].limits(plan.limits)
     for index in mixture.shards[number]:
-        measured = measure(index, np.arange(index.num_samples), limits)
+        measured = measure_lengths(index, np.arange(index.num_samples), limits)
         usable = measured.causes == ""
         rows, tokens = index.samples[usable], measured.tokens[usable]
         add_media_totals(media, index, rows, limits)

@@ -36,7 +36,7 @@ class Measured:
     splittable: NDArray[np.bool_]
 
 
-def measure(table: SampleTable, rows: NDArray[np.int64], limits: Limits) -> Measured:
+def measure_lengths(table: SampleTable, rows: NDArray[np.int64], limits: Limits) -> Measured:
     """Tokens of the samples in `rows`, or why they cannot be used."""
     samples = table.samples[rows]
     causes = np.array(["", *table.causes], dtype=object)[samples["cause"]]
@@ -56,7 +56,7 @@ def measure(table: SampleTable, rows: NDArray[np.int64], limits: Limits) -> Meas
 
 
 def cause_in_words(cause: str, limits: Limits) -> str:
-    """The message of a sample that `measure` rules out."""
+    """The message of a sample that `measure_lengths` rules out."""
     if cause == UNSUPPORTED_RECORD:
         return str(unsupported_record(limits.num_branches))
     return "found by the index and the limits"

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import measure
+from phi4train.data.order.lengths import measure_lengths
 from phi4train.data.order.packing import pack_best_fit
 from phi4train.data.order.permutation import derive_key, permute, shuffled
 from phi4train.data.shards.mixture import MixtureSource
@@ -210,7 +210,7 @@ class Planner:
         for group in np.split(by_table, changes):
             source = self._sources[slots.source[group[0]]]
             table = source.tables[slots.shard[group[0]]]
-            measured = measure(table, slots.row[group], source.limits(self.limits))
+            measured = measure_lengths(table, slots.row[group], source.limits(self.limits))
             tokens[group], causes[group] = measured.tokens, measured.causes
             splittable[group] = measured.splittable
         return tokens, causes, splittable
@@ -275,7 +275,7 @@ def _mean_tokens(source: MixtureSource, limits: Limits) -> float:
     for shard in np.unique(np.linspace(0, len(filled) - 1, _ESTIMATE_SHARDS).astype(np.int64)):
         table = filled[shard]
         rows = np.unique(np.linspace(0, table.num_samples - 1, _ESTIMATE_ROWS).astype(np.int64))
-        total += float(measure(table, rows, limits).tokens.mean()) * table.num_samples
+        total += float(measure_lengths(table, rows, limits).tokens.mean()) * table.num_samples
         weight += table.num_samples
     if total == 0:
         raise ManifestError(

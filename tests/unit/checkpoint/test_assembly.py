@@ -117,7 +117,7 @@ def test_a_copied_component_is_handed_on_and_found_as_any_other(tmp_path: Path) 
     assert origins[VISION_SPEECH] == f"audio_sft {sft.lineage.identity[:12]}"
     told = f"{VISION_SPEECH} from {SPEECH} of {audio.lineage.identity[:12]}"
     assert told in lineage_text(sft.path)
-    assert open_artifact(sft.path, "the test").lineage.inputs()[f"init.{VISION_SPEECH}"] == (
+    assert open_artifact(sft.path, "the test").lineage.fingerprints()[f"init.{VISION_SPEECH}"] == (
         audio.lineage.identity
     )
 

@@ -24,7 +24,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         configs.extend(load(stage) for stage in stages)
 
     fake = SimpleNamespace(run_curriculum=bring_up_to_date)
-    monkeypatch.setitem(sys.modules, "phi4train.curriculum.run", fake)
+    monkeypatch.setitem(sys.modules, "phi4train.curriculum.running", fake)
     return configs
 
 

@@ -139,7 +139,7 @@ def curriculum(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) 
     made.train("joint", "vision", "audio")
     monkeypatch.setattr(regression, "find_artifact", lambda config, _: made.artifacts[config.stage])
     monkeypatch.setattr(regression, "open_model", lambda artifact, *_: FakeStage(artifact, made))
-    monkeypatch.setattr(regression, "measure_trained", FakeStage.measure)
+    monkeypatch.setattr(regression, "evaluate_trained", FakeStage.measure)
     return made
 
 

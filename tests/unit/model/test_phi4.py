@@ -13,7 +13,7 @@ from phi4train.batch import Batch
 from phi4train.model.components import parameters_of
 from phi4train.model.lora import RoutedLoraLinear
 from phi4train.model.phi4 import Phi4Model
-from phi4train.model.routing import Routing
+from phi4train.model.routing import BatchRouting
 from phi4train.objectives.next_token import linear_cross_entropy
 from tests.unit.model.mixed_samples import cast, laid_end_to_end, sample
 
@@ -101,7 +101,9 @@ def test_text_beside_a_frozen_language_model_is_decoded_without_gradients(
     alone = logits_and_gradients(SAMPLES, model, model)
     decoded: list[tuple[bool, int]] = []
 
-    def decode(hidden_TD: Tensor, position_ids_T: Tensor, lengths: Sequence[int], routing: Routing) -> Tensor:
+    def decode(
+        hidden_TD: Tensor, position_ids_T: Tensor, lengths: Sequence[int], routing: BatchRouting
+    ) -> Tensor:
         decoded.append((torch.is_grad_enabled(), len(lengths)))
         return Phi4Model.decode(model, hidden_TD, position_ids_T, lengths, routing)
 
@@ -139,7 +141,7 @@ def plain_forward(model: Phi4Model, batch: Batch) -> Tensor:
         if modality in batch.media:
             on_T[adapter][batch.media[modality].positions] = 1.0
 
-    def adapted(layer: RoutedLoraLinear, x_TD: Tensor, routing: Routing) -> Tensor:
+    def adapted(layer: RoutedLoraLinear, x_TD: Tensor, routing: BatchRouting) -> Tensor:
         out = x_TD @ layer.base_layer.weight.T
         for adapter, scale in (("vision", 8 / 4), ("speech", 6 / 3)):
             low_rank = x_TD @ layer.lora_A[adapter].weight.T

@@ -10,7 +10,7 @@ from phi4train.batch import Batch
 from phi4train.model.phi4 import Phi4Model
 from phi4train.model.routing import (
     NO_ADAPTER,
-    Routing,
+    BatchRouting,
     adapter_of_mode,
     assign_adapters,
     build_routing,
@@ -21,7 +21,7 @@ MakeModel = Callable[..., Phi4Model]
 FOUR_MODES = ("text", "vision", "speech", "vision_speech")
 
 
-def route(batch: Batch) -> Routing:
+def route(batch: Batch) -> BatchRouting:
     adapters = ["vision", "speech"]
     return build_routing(assign_adapters(batch, adapters, "sample"), adapters, torch.device("cpu"))
 
@@ -39,7 +39,7 @@ def test_a_mode_whose_adapter_is_not_installed_uses_none(make_model: MakeModel, 
 def test_one_adapter_for_all_rows_needs_no_gather(make_batch: Make) -> None:
     (assignment,) = route(make_batch((5, 4), ("vision", "vision_speech"))).assignments
     assert (assignment.adapter, assignment.rows) == ("vision", None)
-    assert route(make_batch((5, 4))) == Routing()
+    assert route(make_batch((5, 4))) == BatchRouting()
 
 
 def test_the_rows_of_adjacent_samples_are_a_slice_and_others_are_gathered(make_batch: Make) -> None:
@@ -59,7 +59,7 @@ def test_every_row_is_assigned_as_its_index_says(make_batch: Make) -> None:
 
 
 def test_a_batch_without_rows_needs_no_adapter() -> None:
-    assert build_routing(torch.empty(0, dtype=torch.int64), ["vision"], torch.device("cpu")) == Routing()
+    assert build_routing(torch.empty(0, dtype=torch.int64), ["vision"], torch.device("cpu")) == BatchRouting()
 
 
 def test_a_mode_that_nobody_registered_is_refused_with_the_nearest() -> None:

@@ -15,7 +15,7 @@ from phi4train.config.load import load_config
 from phi4train.config.schema import Config, Resume
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.run.opened import OpenedStage
-from phi4train.run.resume import check_inputs, state_to_go_on_from
+from phi4train.run.resume import check_fingerprints, state_to_go_on_from
 from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
 
@@ -106,6 +106,6 @@ def test_what_is_gone_on_from_belongs_to_the_data_and_parents_of_today(
 
 def test_a_state_belongs_to_its_inputs() -> None:
     state = TrainingState(1, {}, {}, {}, {"inputs": {"data": "a", "parent lm": "b"}})
-    check_inputs(state, {"parent lm": "b", "data": "a"})
+    check_fingerprints(state, {"parent lm": "b", "data": "a"})
     with pytest.raises(ResumeError, match=r"started from: data, init.x, parent lm changed\. Put them back"):
-        check_inputs(state, {"data": "z", "init.x": "c"})
+        check_fingerprints(state, {"data": "z", "init.x": "c"})

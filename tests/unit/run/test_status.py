@@ -13,7 +13,7 @@ from phi4train.config.convert import config_to_dict
 from phi4train.config.load import load_config
 from phi4train.config.schema import Config
 from phi4train.run.run_folder import RunFolder
-from phi4train.run.status import StageStatus, input_differences, stage_status
+from phi4train.run.status import StageStatus, fingerprint_differences, stage_status
 
 INPUTS = {"data": "d" * 64}
 
@@ -106,8 +106,8 @@ def test_checkpoints_that_cannot_be_read_leave_the_recipe_to_judge(folder: RunFo
 
 
 def test_differences_are_told_for_keys_of_either_side() -> None:
-    assert input_differences({"a": "1", "b": "2"}, {"a": "1", "b": "2"}) == []
-    assert input_differences({"a": "1" * 20, "b": "2"}, {"b": "3", "c": "4"}) == [
+    assert fingerprint_differences({"a": "1", "b": "2"}, {"a": "1", "b": "2"}) == []
+    assert fingerprint_differences({"a": "1" * 20, "b": "2"}, {"b": "3", "c": "4"}) == [
         "a: 111111111111 -> none",
         "b: 2 -> 3",
         "c: none -> 4",

@@ -7,7 +7,7 @@ import torch
 from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.model.ownership import Ownership
-from phi4train.run.resume import check_inputs
+from phi4train.run.resume import check_fingerprints
 from phi4train.training.checkpointing import capture_state, restore_state
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import load_optimizer_tensors, optimizer_tensors
@@ -67,9 +67,9 @@ def test_optimizer_state_goes_to_the_parameters_device_and_dtype(
 
 def test_other_data_or_parents_are_refused(make_module: MakeModule) -> None:
     state = state_of(make_module(), {"data": "a", "parent lm": "b"})
-    check_inputs(state, {"data": "a", "parent lm": "b"})
+    check_fingerprints(state, {"data": "a", "parent lm": "b"})
     with pytest.raises(ResumeError, match=r"found changed: data · .*resume=overwrite"):
-        check_inputs(state, {"data": "x", "parent lm": "b"})
+        check_fingerprints(state, {"data": "x", "parent lm": "b"})
 
 
 def test_a_state_of_other_components_is_refused(make_module: MakeModule) -> None:

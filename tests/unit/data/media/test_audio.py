@@ -20,7 +20,7 @@ from phi4train.data.media.audio import audio_header, decode_audio, resample, res
 from phi4train.data.media.audio_features import num_audio_tokens, num_frames
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import media_kind
-from phi4train.data.order.lengths import measure
+from phi4train.data.order.lengths import measure_lengths
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
@@ -197,7 +197,7 @@ def test_indexed_tokens_are_decoded_tokens_for_any_length_and_rate(
             writer.write(f"a{i:02d}", ask("0.wav"), {"0.wav": content})
     mixture = open_all("s")
     decoder = SampleDecoder(mixture, tokenizer, LIMITS, ShardSource(tmp_path))
-    measured = measure(mixture.shards[0][0], np.arange(60), LIMITS)
+    measured = measure_lengths(mixture.shards[0][0], np.arange(60), LIMITS)
     assert (measured.causes == "").all()
     for row, tokens in enumerate(measured.tokens.tolist()):
         decoded = decoder.decode(0, 0, row, 0, tokens)  # raises length_mismatch
@@ -220,7 +220,7 @@ def test_the_index_says_why_clips_cannot_be_used(
         for key, content in contents.items():
             writer.write(key, ask("0.wav"), {"0.wav": content})
     mixture = open_all("s")
-    measured = measure(mixture.shards[0][0], np.arange(6), LIMITS)
+    measured = measure_lengths(mixture.shards[0][0], np.arange(6), LIMITS)
     assert measured.causes.tolist() == [
         "audio_too_short",
         "audio_too_long",

@@ -18,7 +18,7 @@ from phi4train.data.media.kind import MediaSize
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import media_kind
 from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT, SpecAugment
-from phi4train.data.order.lengths import measure
+from phi4train.data.order.lengths import measure_lengths
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.prompts import slot_token_id
 from phi4train.data.samples.tokenizer import Tokenizer
@@ -60,7 +60,7 @@ class SensorKind:
     extensions: tuple[str, ...] = ("f32",)
     slot_token: str = "<|tag|>"
 
-    def measure(self, content: bytes) -> MediaSize:
+    def measure_lengths(self, content: bytes) -> MediaSize:
         if len(content) % 16:
             raise SampleError("broken_sensor", "fours of floats")
         return MediaSize(frames=len(content) // 4)
@@ -214,10 +214,10 @@ def test_an_index_of_an_unknown_kind_is_read_and_its_samples_are_left_out(
 ) -> None:
     write_sensors(tmp_path)
     table = open_all("sensors").shards[0][0]
-    assert (measure(table, np.arange(12), LIMITS).causes == "").all()
+    assert (measure_lengths(table, np.arange(12), LIMITS).causes == "").all()
     unregister_modality("sensor")
     try:
-        assert (measure(table, np.arange(12), LIMITS).causes == "unsupported_media").all()
+        assert (measure_lengths(table, np.arange(12), LIMITS).causes == "unsupported_media").all()
     finally:
         register(sensor, {"sensor": ["sensor"]})
 
@@ -278,7 +278,7 @@ def test_limits_and_headers_of_a_third_kind_rule_samples_out(
         turns[0]["content"][1] = {"type": "sensor", "sensor": "0.f32"}
         writer.write("d", {"messages": turns}, {"0.png": png(20, 20), "0.f32": series(*range(8))})
     table = open_all("s").shards[0][0]
-    found = measure(table, np.arange(4), LIMITS).causes.tolist()
+    found = measure_lengths(table, np.arange(4), LIMITS).causes.tolist()
     assert found == ["sensor_too_long", "broken_sensor", "", "no_mode"]
 
 

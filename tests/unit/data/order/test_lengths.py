@@ -11,7 +11,7 @@ import pytest
 from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.batches.encoding import encode
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import cause_in_words, measure
+from phi4train.data.order.lengths import cause_in_words, measure_lengths
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
@@ -24,7 +24,7 @@ ANSWER = {"role": "assistant", "content": "dog"}
 
 def measured(mixture: Mixture, limits: Limits) -> list[tuple[int, str]]:
     table = mixture.shards[0][0]
-    found = measure(table, np.arange(table.num_samples), limits)
+    found = measure_lengths(table, np.arange(table.num_samples), limits)
     return list(zip(found.tokens.tolist(), found.causes.tolist(), strict=True))
 
 
@@ -34,7 +34,7 @@ def test_planned_tokens_are_decoded_tokens(
     decoder = SampleDecoder(mixture, tokenizer, limits, ShardSource(tmp_path))
     for source in range(2):
         for shard, table in enumerate(mixture.shards[source]):
-            found = measure(table, np.arange(table.num_samples), limits)
+            found = measure_lengths(table, np.arange(table.num_samples), limits)
             for row in range(table.num_samples):
                 sample, contents = decoder.read(source, shard, row)
                 decoded = encode("k", sample, contents, tokenizer, limits)

@@ -260,7 +260,7 @@ def test_step_one_million_of_millions_of_samples_takes_the_work_of_step_ten(
         plans.plan(step)
         return dict(work)
 
-    counted("measure", rows_at=1)
+    counted("measure_lengths", rows_at=1)
     counted("permute", rows_at=0)
     assert (
         work_of(10) == work_of(1_000_000) == {"measure": 64 * BLOCK_STEPS, "permute": 64 * BLOCK_STEPS + 250}

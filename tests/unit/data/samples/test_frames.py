@@ -11,7 +11,7 @@ import pytest
 
 from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import measure
+from phi4train.data.order.lengths import measure_lengths
 from phi4train.data.samples.frames import chosen_frames
 from phi4train.data.samples.records import VideoPart, parse_sample
 from phi4train.data.samples.tokenizer import Tokenizer
@@ -84,7 +84,7 @@ def test_the_index_knows_which_frames_are_shown(
     write_videos(tmp_path)
     mixture = open_all("s")
     decoder = SampleDecoder(mixture, tokenizer, limits, ShardSource(tmp_path))
-    measured = measure(mixture.shards[0][0], np.arange(12), limits)
+    measured = measure_lengths(mixture.shards[0][0], np.arange(12), limits)
     for row, tokens in enumerate(measured.tokens.tolist()):
         decoded = decoder.decode(0, 0, row, 0, tokens)
         assert decoded.sample.mode == "vision"
@@ -109,12 +109,12 @@ def test_frames_that_are_not_shown_are_not_read_decoded_or_limited(
         source, "read", lambda at, begin, size: read.append(size) or original(at, begin, size)
     )
     limits = replace(LIMITS, max_frames=2, video_fps=None)
-    measured = measure(mixture.shards[0][0], np.arange(1), limits)
+    measured = measure_lengths(mixture.shards[0][0], np.arange(1), limits)
     assert measured.causes.tolist() == [""]
     decoded = SampleDecoder(mixture, tokenizer, limits, source).decode(0, 0, 0, 0, int(measured.tokens[0]))
     assert [part.member for part in decoded.sample.media] == ["10.png", "30.png"]
     assert sum(read) < 2**18 < 40 * 2**16
-    assert measure(mixture.shards[0][0], np.arange(1), replace(limits, max_frames=40)).causes == [
+    assert measure_lengths(mixture.shards[0][0], np.arange(1), replace(limits, max_frames=40)).causes == [
         "image_too_large"
     ]
 
@@ -127,7 +127,7 @@ def test_frames_use_at_most_max_crops(
     mixture = open_all("s")
     for max_crops in (4, 1):
         limits = replace(LIMITS, geometry=replace(GEOMETRY, max_crops=max_crops))
-        tokens = int(measure(mixture.shards[0][0], np.arange(1), limits).tokens[0])
+        tokens = int(measure_lengths(mixture.shards[0][0], np.arange(1), limits).tokens[0])
         decoded = SampleDecoder(mixture, tokenizer, limits, ShardSource(tmp_path)).decode(0, 0, 0, 0, tokens)
         assert [rows * columns for _, _, (rows, columns) in decoded.media] == [max_crops] * 2
 
@@ -158,5 +158,5 @@ def test_a_missing_frame_is_missing_media(tmp_path: Path, open_all: Callable[...
         writer.write("a", watch(video(["0.png", "1.png"])), {"0.png": png(20, 20), "2.png": png(20, 20)})
         writer.write("b", watch(video(["0.png"])), {"0.png": png(20, 20), "2.png": png(20, 20)})
     table = open_all("s").shards[0][0]
-    assert measure(table, np.arange(2), LIMITS).causes.tolist() == ["missing_media", ""]
+    assert measure_lengths(table, np.arange(2), LIMITS).causes.tolist() == ["missing_media", ""]
     assert table.summary.unused_members == 1

@@ -56,7 +56,7 @@ def test_a_translation_is_right_when_its_transcript_is_too() -> None:
 
 def test_evaluating_text_and_images_needs_neither_jiwer_nor_sacrebleu() -> None:
     code = (
-        "import sys, phi4train.evaluation.run, phi4train.evaluation.table; "
+        "import sys, phi4train.evaluation.evaluate, phi4train.evaluation.table; "
         "print([name for name in ('jiwer', 'sacrebleu') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -20,16 +20,17 @@ from phi4train.data.shards.manifest import load_manifest
 from phi4train.data.shards.mixture import index_manifest, open_mixture
 from phi4train.data.shards.tables import RECORD_SHAPES
 from phi4train.data.shards.writer import ShardWriter
-from phi4train.evaluation import answers, run
+from phi4train.evaluation import answers
+from phi4train.evaluation import evaluate as evaluating
 from phi4train.evaluation.answers import Answer
+from phi4train.evaluation.evaluate import EvaluationData, collect_answers, evaluate, fit_baselines
 from phi4train.evaluation.metrics.bleu import BLEU
 from phi4train.evaluation.metrics.error_rate import ERROR_RATE
 from phi4train.evaluation.metrics.exact_match import EXACT_MATCH
 from phi4train.evaluation.metrics.perplexity import PERPLEXITY
 from phi4train.evaluation.model_state import evaluation_mode
 from phi4train.evaluation.report import save_report
-from phi4train.evaluation.run import EvaluationData, collect_answers, evaluate, fit_baselines
-from phi4train.evaluation.show import show_answers
+from phi4train.evaluation.show_answers import show_answers
 from phi4train.evaluation.table import report_tables
 from phi4train.model.components import build_model, load_state, state_of
 from phi4train.model.phi4 import Phi4Model
@@ -160,7 +161,7 @@ def test_transcripts_and_translations_are_judged_by_their_own_metrics(
         Answer(Sample("b", task="ast_de", answers=("1 <sep> one",), language="de"), "1 <sep> one", None),
         Answer(Sample("c", task="ssum", answers=("2 digits",)), "2 digits", None),
     ]
-    monkeypatch.setattr(run, "answer_prompts", lambda *_: iter(said))
+    monkeypatch.setattr(evaluating, "answer_prompts", lambda *_: iter(said))
     report = evaluate(model, data, max_new_tokens=1)
     assert [(r.task, r.num_errors, r.num_units) for r in report.results_of(ERROR_RATE)] == [
         *(("asr_de", 1, 2), ("ast_de_transcript", 0, 1), ("all", 1, 3))

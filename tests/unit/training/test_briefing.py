@@ -6,7 +6,7 @@ from rich.console import Console
 
 from phi4train.config.load import load_config
 from phi4train.run.schedule import build_schedule
-from phi4train.training.report import print_budget
+from phi4train.training.briefing import print_budget
 
 
 def test_the_law_is_printed_with_its_result_its_constant_and_the_budget() -> None:

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from phi4train.config.schema import Config, Resume, RunPathsConfig
-from phi4train.curriculum import run
-from phi4train.curriculum.run import run_curriculum
+from phi4train.curriculum import running as run
+from phi4train.curriculum.running import run_curriculum
 from phi4train.errors import CheckpointError, ConfigError
 from phi4train.run.opened import OpenedStage
 from phi4train.run.paths import run_path
