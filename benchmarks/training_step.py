@@ -23,6 +23,7 @@ from phi4train.config.load import load_config
 from phi4train.config.schema import HardwareConfig, ScheduleKind
 from phi4train.data.batches.loader import StepBatch
 from phi4train.model.components import build_model
+from phi4train.model.ownership import Ownership
 from phi4train.model.phi4 import Phi4Model
 from phi4train.objectives.next_token import linear_cross_entropy
 from phi4train.run.run_folder import RunFolder
@@ -30,8 +31,13 @@ from phi4train.run.schedule import Schedule
 from phi4train.run.torch_setup import prepare_torch
 from phi4train.training.fitting import fit
 from phi4train.training.freezing import freeze_all_but
+from phi4train.training.gradients.one_process import OneProcessGradients
+from phi4train.training.losses.loss import WeightedLoss
+from phi4train.training.losses.next_token import NextToken
+from phi4train.training.micro_batch import MicroBatchLoss
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
+from phi4train.training.ranks import OneRank
 from phi4train.training.watching.loader_clock import LoaderClock
 from phi4train.training.watching.metrics import MetricsWriter
 from phi4train.training.watching.progress import Progress
@@ -117,10 +123,13 @@ def main() -> None:
     shape = load_config(["stage=lm_pretrain", f"scale={options.scale}"]).model
     prepare_torch(HardwareConfig(), seed=0)
     model = build_model(shape, LANGUAGE_MODEL, seed=0)
-    freeze_all_but(model, LANGUAGE_MODEL)
+    owned = Ownership(model)
+    freeze_all_but(owned, LANGUAGE_MODEL)
     bare = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(bare.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    module = StageModule(model, LANGUAGE_MODEL, SETTINGS, SCHEDULE, 1.0, 3, 0)
+    micro_batch = MicroBatchLoss(model, [WeightedLoss(NextToken(), 1.0)])
+    gradients = OneProcessGradients(owned.named_parameters(LANGUAGE_MODEL), SETTINGS)
+    module = StageModule(micro_batch, gradients, OneRank(), SCHEDULE, 1.0, 3, 0)
     batches = build_batches(shape.language_model.vocab_size, options.tokens, options.length, options.steps)
     ours: list[float] = []
     floor: list[float] = []

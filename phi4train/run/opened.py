@@ -36,11 +36,13 @@ class OpenedStage:
 
 
 def open_stage(config: Config) -> OpenedStage:
-    """Opens what a stage starts from; nothing of an earlier run is touched.
+    """Opens what a stage starts from, and makes its folder; nothing of an earlier run is touched.
 
     Raises:
         CheckpointError: an artifact is missing or damaged.
         ManifestError: the manifest, a shard or an index is missing or stale.
         ConfigError: the tokenizer does not fit the model, or an artifact lacks what `init` takes from it.
     """
-    return OpenedStage(config, RunFolder(run_path(config, config.stage)), open_inputs(config))
+    folder = RunFolder(run_path(config, config.stage))
+    folder.make()  # a place that cannot be written to is told before data are opened
+    return OpenedStage(config, folder, open_inputs(config))

@@ -16,7 +16,7 @@ from phi4train.files import write_atomically
 
 
 class RunFolder:
-    """`runs/<stage>/<run name>/`, made when it is first locked."""
+    """`runs/<stage>/<run name>/`, made by `make` and not before: a run is looked at without a trace."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,6 +30,10 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.artifact = path / "artifact"
 
+    def make(self) -> None:
+        """Makes the folder if it is not there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder for this process, rid of what killed writes left.
@@ -37,7 +41,7 @@ class RunFolder:
         Raises:
             ResumeError: another process is training in it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.make()
         with (self.path / ".lock").open("w") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

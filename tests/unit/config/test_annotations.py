@@ -46,7 +46,7 @@ def test_names_in_a_mapping_may_hold_dots() -> None:
     multipliers = annotation_of("optimizer.lr_multipliers")
     assert annotation_of("optimizer.lr_multipliers.lora.vision") == required(multipliers)
     assert annotation_of("init.lora.vision") is not None
-    assert annotation_of("model.lora.vision.rank") is not None
+    assert annotation_of("model.lora.vision.r") is not None
 
 
 @pytest.mark.parametrize("key", ["nothing", "seed.deeper", "optimizer.nothing", "model.lora.vision.nothing"])

@@ -1,7 +1,9 @@
 """A stage is opened once: folder, checkpoints and inputs belong to its configuration."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
 
 from phi4train.checkpoint.training_state import TrainingState
@@ -13,13 +15,21 @@ from phi4train.run.paths import run_path
 LoadOwn = Callable[..., Config]
 
 
-def test_opening_makes_nothing_and_finds_the_stages_own_folder(own: LoadOwn) -> None:
+def test_opening_finds_the_stages_own_folder_and_leaves_it_unused(own: LoadOwn) -> None:
     config = own()
     stage = open_stage(config)
     assert stage.config is config and stage.folder.path == run_path(config, "lm_pretrain")
-    assert not stage.folder.path.exists()
+    assert list(stage.folder.path.iterdir()) == [] and not stage.folder.is_used()
     assert stage.status().reasons == ("it has no artifact yet",)
     assert stage.inputs.fingerprints() == open_stage(config).inputs.fingerprints() != {}
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_data_are_looked_for(
+    own: LoadOwn, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError):
+        open_stage(own(f"run.root={tmp_path}/file/x", stage="lm_sft"))
 
 
 def test_its_checkpoints_are_those_of_the_folder_kept_as_the_recipe_says(own: LoadOwn) -> None:
