@@ -90,8 +90,7 @@ NAMES = {
     "phi4train.data.media": {
         "phi4train.data.media.kind": "MediaKind MediaSize",
         "phi4train.data.media.registry": (
-            "RegisteredKinds find_media_kind kind_of_extension media_kind media_kinds mode_of "
-            "unregister_media_kind"
+            "RegisteredKinds find_media_kind kind_of_extension media_kind media_kinds mode_of"
         ),
         "phi4train.data.samples.prompts": "slot_token_id",
     },
@@ -160,6 +159,7 @@ RENAMED = {
     "phi4train.config.schema.SpecAugmentConfig": "phi4train.data.media.spec_augment.SpecAugment",
     "phi4train.data.lengths.measure": "phi4train.data.order.lengths.measure_lengths",
     "phi4train.data.media.register_media_kind": _REGISTER,
+    "phi4train.data.media.unregister_media_kind": "phi4train.modality.unregister_modality",
     "phi4train.evaluation.metric_keys.overall_name": "phi4train.evaluation.metrics.metric.overall_key",
     "phi4train.model.components.register_component": _REGISTER,
     "phi4train.model.components.set_activation_checkpointing": (

@@ -9,10 +9,10 @@ PACKAGE, TESTS = ROOT / "phi4train", ROOT / "tests" / "unit"
 
 TESTED_ELSEWHERE = {
     "config/hydra_setup.py": "it is how Hydra finds recipes: tests/unit/config/test_load.py composes with it",
-    "evaluation/answers.py": "tests/unit/evaluation/test_run.py lets a model answer real shards with it",
+    "evaluation/answers.py": "tests/unit/evaluation/test_evaluate.py lets a model answer real shards with it",
     "evaluation/held_out.py": "opens what others measure: tests/integration/test_stages.py runs it in every "
     "stage; its line is in tests/unit/evaluation/test_report.py",
-    "evaluation/show.py": "tests/unit/evaluation/test_run.py prints answers of a model with it",
+    "evaluation/show_answers.py": "tests/unit/evaluation/test_evaluate.py prints answers of a model with it",
     "evaluation/stage.py": "composition: tests/integration/test_stages.py evaluates trained stages with it",
     "evaluation/table.py": "tests/unit/evaluation/test_report.py reads the tables of a whole report",
     "training/gradients/gradients.py": "a protocol: tests/unit/training/gradients/test_one_process.py holds "

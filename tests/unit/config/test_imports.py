@@ -180,11 +180,11 @@ def test_the_facts_of_an_added_component_decide_what_may_be_asked_of_it(write: W
     layers, reading = "hardware.activation_checkpointing=[own_encoder]", "auxiliary.reading_weight=0.5"
     assert own(write, layers, reading) == []
     (problem,) = own(write, "hardware.activation_checkpointing=[lora.own]")
-    assert "components with layers, " in problem and "or own_encoder; found 'lora.own'" in problem
+    assert "components with layers, " in problem and "or own_encoder · found 'lora.own'" in problem
     (problem,) = own(write, "auxiliary.ctc_weight=0.5")
-    assert "own_encoder" not in problem.partition("; found")[0], "it makes tokens, but none of audio"
+    assert "own_encoder" not in problem.partition(" · found")[0], "it makes tokens, but none of audio"
     (problem,) = own(write, reading, "trainable=[lora.own]")
-    assert "one of vision_encoder" in problem and "own_encoder; found 0.5" in problem
+    assert "one of vision_encoder" in problem and "own_encoder · found 0.5" in problem
 
 
 def test_an_added_component_is_copied_from_its_family_alone(write: Write) -> None:
@@ -200,7 +200,7 @@ def test_an_added_adapter_may_be_copied_from_one_of_the_same_rank(write: Write) 
     ]
     rank = load_config(["stage=vision_sft", "scale=demo"]).model.lora["vision"].r
     load_config([*copied, f"model.lora.own.r={rank}"], folder)
-    with pytest.raises(ConfigError, match=r"init.lora.own must copy .* same shapes; found 'lora.vision'"):
+    with pytest.raises(ConfigError, match=r"init.lora.own must copy .* same shapes · found 'lora.vision'"):
         load_config([*copied, f"model.lora.own.r={rank + 1}"], folder)
 
 

@@ -127,7 +127,7 @@ class FakeReport(EvaluationReport):
 
 def reported(metrics: Mapping[str, float], num_targets: int = 10) -> FakeReport:
     overall = Perplexity("all", num_targets, {"model": 1.0})
-    return FakeReport({"perplexity": (overall,)}, (), tuple({**metrics, **BESIDE}.items()))
+    return FakeReport({"perplexity": (overall,)}, (), given=tuple({**metrics, **BESIDE}.items()))
 
 
 @pytest.fixture

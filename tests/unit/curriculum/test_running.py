@@ -97,5 +97,5 @@ def test_a_stage_that_fails_stops_those_behind_it(bring: Bring) -> None:
 
 
 def test_a_curriculum_without_a_parent_trains_nothing() -> None:
-    with pytest.raises(ConfigError, match="`sft` needs `lm`"):
+    with pytest.raises(ConfigError, match="found `sft` without its parent `lm`"):
         run_curriculum(["sft"], lambda stage: Config(stage=stage, parents=["lm"]), Console(quiet=True))

@@ -263,7 +263,9 @@ def test_step_one_million_of_millions_of_samples_takes_the_work_of_step_ten(
     counted("measure_lengths", rows_at=1)
     counted("permute", rows_at=0)
     assert (
-        work_of(10) == work_of(1_000_000) == {"measure": 64 * BLOCK_STEPS, "permute": 64 * BLOCK_STEPS + 250}
+        work_of(10)
+        == work_of(1_000_000)
+        == {"measure_lengths": 64 * BLOCK_STEPS, "permute": 64 * BLOCK_STEPS + 250}
     )
     plans = planner([MixtureSource("a", 1.0, [shared] * 250)], BatchSize(samples=64))
     assert plans.epochs_at(1_000_000)[0] == pytest.approx(12.8)
