@@ -34,8 +34,8 @@ def evaluate_stage(
     """
     if config.evaluation.manifest is None:
         raise ConfigError(
-            f"evaluating needs held-out data: the recipe of `{config.stage}` names none; "
-            "add evaluation.manifest=<name>."
+            f"evaluation.manifest must name held-out data · found none in the recipe of `{config.stage}` · "
+            "add evaluation.manifest=<name>"
         )
     opened = find_artifact(config, artifact)
     trained = open_model(opened, config.hardware, Path(config.run.data_root))

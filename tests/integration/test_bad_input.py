@@ -107,7 +107,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
         ("stage=vison_sft", "found 'vison_sft' (did you mean 'vision_sft'?)"),
         ("optimizer.lrr=1", "optimizer.lrr must be a key of the configuration · found no such key"),
         ("trainable=[lora.vison]", "found 'lora.vison' (did you mean 'lora.vision'?)"),
-        ("data.manifest=demo_lm_stf", "there is no 'demo_lm_stf' (did you mean 'demo_lm_sft'?)"),
+        ("data.manifest=demo_lm_stf", "found no 'demo_lm_stf' (did you mean 'demo_lm_sft'?)"),
     ],
 )  # fmt: skip
 def test_a_name_that_does_not_exist(
@@ -134,7 +134,7 @@ def test_a_parent_of_another_model_size(bench: Bench, told: Callable[[], str]) -
 
 def test_a_shard_that_is_missing(bench: Bench, told: Callable[[], str]) -> None:
     assert bench.train() == 2
-    assert f"missing: {bench.shard} · check the paths" in told()
+    assert f"found no {bench.shard} · check the paths" in told()
     assert bench.is_clean()
 
 
@@ -150,7 +150,7 @@ def test_a_shard_that_is_truncated(bench: Bench, told: Callable[[], str]) -> Non
     bench.write(GOOD)
     bench.shard.write_bytes(bench.shard.read_bytes()[:1000])
     assert bench.train() == 2
-    assert f"shard {bench.shard}: its index has shard_bytes 1000 · found" in told()
+    assert f"shard {bench.shard} must have an index with shard_bytes 1000 · found" in told()
     assert bench.index() == 2
     assert f"shard {bench.shard} must be a complete tar" in told()
     assert bench.is_clean()

@@ -11,13 +11,15 @@ from phi4train import errors
 from tests.unit.test_architecture import PACKAGE, modules
 
 PARTS = (
-    "batch.py", "checkpoint", "cli", "config", "curriculum", "data", "demo", "evaluation", "files.py", "modality.py", "model", "objectives", "run", "training",
+    "checkpoint", "cli", "config", "curriculum", "data", "demo", "evaluation", "modality.py", "model",
+    "objectives", "run", "training",
 )  # fmt: skip
 """Parts of the package whose messages follow the grammar throughout."""
 
 GRAMMAR = re.compile(r"[^·]+ · found [^·]+ · [^·]+", re.DOTALL)
 
 _LINE = "a line of the list that a message of load_state ends with"
+_FOUND = "a part of what the message of register_modality has found"
 _CAVEAT = "a remark beside a measurement, after which there is nothing to mend"
 
 EXEMPT = {
@@ -36,6 +38,13 @@ EXEMPT = {
     "component and model size (another shape means that the parent was trained at another model size):\n  ": (
         "ends with a list"
     ),
+    "  {}: its sample '{}' was closed before": "a line of the list that a refused shard's message ends with",
+    "tokens: {}, targets: {}": "a line of what `data show` prints of a sample, which is no error",
+    "media {} taken by a mode": _FOUND,
+    "mode '{}' without media of its own kind": _FOUND,
+    "mode '{}' with unknown media '{}'{}": _FOUND,
+    "mode '{}' with unknown adapter '{}'{}": _FOUND,
+    "{} '{}' taken": _FOUND,
 }
 """Messages of another form, `{}` where a value stands, and why."""
 

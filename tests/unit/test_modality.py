@@ -240,7 +240,7 @@ def test_a_mode_of_two_modalities_goes_with_either(declare: Callable[[Modality],
     register_modality(declared)
     assert mode_of(["sonar", "radar"]) == "sonar_radar"
     unregister_modality("sonar")
-    with pytest.raises(SampleError, match="media of a sample are one of"):
+    with pytest.raises(SampleError, match="media of a sample must be one of"):
         mode_of(["sonar", "radar"])
     assert mode_of(["radar"]) == "radar"
 

@@ -67,8 +67,8 @@ class SampleDecoder:
         if found < start + length or (sample.text is None and found != length):
             raise SampleError(
                 "length_mismatch",
-                f"sample {decoded.key} has the {start + length} tokens that its index says · found {found} · "
-                f"run `phi4train data index {self._mixture.manifest.reference}`",
+                f"sample {decoded.key} must have the {start + length} tokens that its index says · found "
+                f"{found} · run `phi4train data index {self._mixture.manifest.reference}`",
             )
         if found == length:
             return decoded
@@ -94,11 +94,15 @@ class SampleDecoder:
         sample = sample_videos(parse_sample(index.key(row), parts[0]), *sampling)
         if record["cause"]:
             cause = index.causes[int(record["cause"]) - 1]
-            raise SampleError(cause, f"sample {sample.key} is usable · its index says {cause} · leave it out")
+            raise SampleError(
+                cause,
+                f"sample {sample.key} must be usable · found {cause} in its index · leave it out, or mend it "
+                "and index its shard again",
+            )
         if len(sample.media) != len(media):
             raise SampleError(
                 "length_mismatch",
-                f"sample {sample.key} has the {len(media)} media that its index says · found "
+                f"sample {sample.key} must have the {len(media)} media that its index says · found "
                 f"{len(sample.media)} · run `phi4train data index {self._mixture.manifest.reference}`",
             )
         return sample, parts[1:]

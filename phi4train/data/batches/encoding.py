@@ -74,7 +74,7 @@ def encode(
     if sample.text is None and longest > limits.context_tokens:
         raise SampleError(
             "longer_than_context",
-            f"sample {key} has at most {limits.context_tokens} tokens · found {longest} · "
+            f"sample {key} must have at most {limits.context_tokens} tokens · found {longest} · "
             "raise the context or leave the sample out",
         )
     media = tuple(kind.process(content, limits) for kind, content in zip(kinds, contents, strict=True))

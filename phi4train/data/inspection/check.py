@@ -124,7 +124,7 @@ def _content_problem(index: ShardIndex, source: ShardSource, remedy: str) -> str
     if digest.hexdigest() == index.summary.shard_sha256:
         return None
     return (
-        f"shard {index.name} has the sha256 of its index, {index.summary.shard_sha256[:12]}… · found "
+        f"shard {index.name} must have the sha256 of its index, {index.summary.shard_sha256[:12]}… · found "
         f"{digest.hexdigest()[:12]}… · restore it, or run `{remedy}`"
     )
 

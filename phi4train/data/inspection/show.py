@@ -93,6 +93,6 @@ def _place_of(mixture: Mixture, number: int) -> tuple[int, int, int]:
                 return source, shard, left
             left -= index.num_samples
     raise ManifestError(
-        f"manifest {mixture.manifest.name}: a sample's number is below {number - left} · found {number} · "
-        "choose a smaller one"
+        f"manifest {mixture.manifest.name}: a sample's number must be below {number - left} · found "
+        f"{number} · choose a smaller one"
     )

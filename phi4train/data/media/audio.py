@@ -58,19 +58,20 @@ def audio_header(content: bytes) -> AudioHeader:
         header = AudioHeader(file.frames, file.samplerate, file.channels)
     if not 1 <= header.channels <= MAX_CHANNELS:
         raise SampleError(
-            "bad_channels", f"audio has 1 or 2 channels · found {header.channels} · mix it down before"
+            "bad_channels", f"audio must have 1 or 2 channels · found {header.channels} · mix it down before"
         )
     if not MIN_RATE_HZ <= header.sample_rate <= MAX_RATE_HZ:
         raise SampleError(
             "bad_sample_rate",
-            f"audio has {MIN_RATE_HZ} to {MAX_RATE_HZ} samples a second · found {header.sample_rate} · "
+            f"audio must have {MIN_RATE_HZ} to {MAX_RATE_HZ} samples a second · found {header.sample_rate} · "
             "resample it before",
         )
     if header.frames * header.channels > MAX_VALUES:
         raise SampleError(
             "audio_too_long",
-            f"audio has at most {MAX_VALUES} values over all channels · its header says "
-            f"{header.frames} x {header.channels} · cut it, or write a header that knows its length",
+            f"audio must have at most {MAX_VALUES} values over all channels · found "
+            f"{header.frames} x {header.channels} in its header · cut it, or write a header that "
+            "knows its length",
         )
     return header
 
@@ -95,7 +96,9 @@ def decode_audio(content: bytes) -> Tensor:
             mono[filled : filled + len(block)] = block.mean(axis=1)
             filled += len(block)
     if not np.isfinite(mono).all():
-        raise SampleError("bad_audio_values", "samples are finite numbers · found NaN or infinity · mend it")
+        raise SampleError(
+            "bad_audio_values", "audio must have finite samples · found NaN or infinity · mend the clip"
+        )
     return resample(torch.from_numpy(mono), header.sample_rate)
 
 
@@ -195,7 +198,8 @@ def _read_block(file: "soundfile.SoundFile") -> NDArray[np.float32]:
 
 def _broken(found: str) -> SampleError:
     return SampleError(
-        "broken_audio", f"audio must be a readable WAV, FLAC, Ogg or MP3 file · {found} · replace the clip"
+        "broken_audio",
+        f"audio must be a readable WAV, FLAC, Ogg or MP3 file · found {found} · replace the clip",
     )
 
 

@@ -39,14 +39,14 @@ class AudioKind:
         if size.frames > limits.max_audio_seconds * size.sample_rate:
             raise SampleError(
                 "audio_too_long",
-                f"audio has at most {limits.max_audio_seconds:g} seconds · found {self.describe(size)} · "
-                "raise data.max_audio_seconds or cut the clip",
+                f"audio must have at most {limits.max_audio_seconds:g} seconds · found "
+                f"{self.describe(size)} · raise data.max_audio_seconds or cut the clip",
             )
         samples = resampled_length(size.frames, size.sample_rate)
         if samples < FRAME_SAMPLES:
             raise SampleError(
                 "audio_too_short",
-                f"audio has at least 25 ms · found {size.frames} frames at {size.sample_rate} Hz · "
+                f"audio must have at least 25 ms · found {size.frames} frames at {size.sample_rate} Hz · "
                 "leave it out",
             )
         return num_audio_tokens(num_frames(samples))
@@ -55,7 +55,9 @@ class AudioKind:
         """Its log-mel features, float32 (F, M)."""
         features_FM = log_mel(decode_audio(content))
         if not bool(features_FM.isfinite().all()):
-            raise SampleError("bad_audio_values", "samples lie near -1 to 1 · found larger ones · scale them")
+            raise SampleError(
+                "bad_audio_values", "audio must have samples near -1 to 1 · found larger ones · scale them"
+            )
         return features_FM
 
     def augment(self, item: Tensor, settings: "SpecAugment", random: np.random.Generator) -> Tensor:

@@ -37,8 +37,8 @@ class ImageKind:
         if size.width * size.height > limits.max_image_pixels:
             raise SampleError(
                 "image_too_large",
-                f"an image has at most {limits.max_image_pixels} pixels · found {size.width} x {size.height} "
-                "· raise max_image_pixels or shrink the image",
+                f"an image must have at most {limits.max_image_pixels} pixels · found "
+                f"{size.width} x {size.height} · raise data.max_image_pixels or shrink the image",
             )
         return limits.geometry.num_image_tokens(size.width, size.height)
 

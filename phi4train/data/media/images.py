@@ -171,8 +171,8 @@ def _layout(geometry: ImageGeometry, width: int, height: int) -> _Layout:
     if min(new_width, new_height) < geometry.min_side:
         raise SampleError(
             "image_too_thin",
-            f"a resized image must have sides of at least {geometry.min_side} px · {width}x{height} px "
-            f"became {new_width}x{new_height} px · crop or remove the image",
+            f"a resized image must have sides of at least {geometry.min_side} px · found {width}x{height} px "
+            f"that became {new_width}x{new_height} px · crop or remove the image",
         )
     side = geometry.patches_per_side
     valid_rows = rows * side - (rows * S - new_height) // patch
@@ -229,7 +229,8 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
     image = _open_header(data)
     width, height = image.size
     if width * height > max_pixels:
-        raise _too_large(f"{width}x{height} = {width * height} pixels", max_pixels)
+        found = f"{width}x{height} = {width * height} pixels"
+        raise _too_large(found, max_pixels, "shrink the image, or raise data.max_image_pixels")
     transpose = _TRANSPOSE_OF_ORIENTATION.get(_orientation(image))
     try:
         with warnings.catch_warnings():
@@ -250,7 +251,8 @@ def _open_header(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")  # DecompressionBombWarning: max_pixels decides
             return Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError as error:
-        raise _too_large(str(error), 2 * (Image.MAX_IMAGE_PIXELS or 0)) from error
+        max_pixels = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise _too_large(f"more ({error})", max_pixels, "shrink the image") from error
     except Exception as error:  # header parsers raise whatever corrupt bytes lead them to
         raise _broken(f"{type(error).__name__}: {error}") from error
 
@@ -288,12 +290,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _broken(found: str) -> SampleError:
     return SampleError(
         "broken_image",
-        f"an image must be a readable {', '.join(_FORMATS)} file · {found} · replace the image",
+        f"an image must be a readable {', '.join(_FORMATS)} file · found {found} · replace the image",
     )
 
 
-def _too_large(found: str, max_pixels: int) -> SampleError:
+def _too_large(found: str, max_pixels: int, remedy: str) -> SampleError:
     return SampleError(
         "image_too_large",
-        f"an image must have at most {max_pixels} pixels · {found} · shrink the image or raise the limit",
+        f"an image must have at most {max_pixels} pixels · found {found} · {remedy}",
     )

@@ -76,7 +76,9 @@ def mode_of(kinds: Iterable[str]) -> str:
     if mode is None:
         known = [" + ".join(sorted(mode.kinds)) for mode in known_modes() if mode.kinds]
         raise SampleError(
-            "no_mode", f"the media of a sample are one of {known} · found {' + '.join(sorted(present))}"
+            "no_mode",
+            f"the media of a sample must be one of {known} · found {' + '.join(sorted(present))} · leave the "
+            "sample out, or import the modality that has a mode for them",
         )
     return mode.name
 

@@ -18,7 +18,7 @@ def pack_best_fit(lengths: NDArray[np.int64], capacity: int) -> NDArray[np.int64
     """
     if len(lengths) == 0:
         return np.zeros(0, dtype=np.int64)
-    assert int(lengths.min()) >= 1 and int(lengths.max()) <= capacity, "every item must fit into a pack"
+    assert int(lengths.min()) >= 1 and int(lengths.max()) <= capacity, "a pack holds the longest item"
     packs = np.empty(len(lengths), dtype=np.int64)
     rooms: list[int] = []  # distinct rooms of open packs, ascending
     packs_by_room: dict[int, list[int]] = {}

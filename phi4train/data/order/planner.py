@@ -279,7 +279,7 @@ def _mean_tokens(source: MixtureSource, limits: Limits) -> float:
         weight += table.num_samples
     if total == 0:
         raise ManifestError(
-            f"source {source.name} has usable samples within the limits · found none · "
+            f"source {source.name} must have usable samples within the limits · found none · "
             "`phi4train data check` says why; leave the source out, or raise the limits"
         )
     return total / weight
@@ -303,7 +303,7 @@ def _block_quotas(shares: list[float], mean_tokens: list[float], batch_size: Bat
         total = max(round(BLOCK_STEPS * batch_size.tokens / mean), BLOCK_STEPS)
     if total < len(shares):
         raise ManifestError(
-            f"{BLOCK_STEPS} steps hold at least one sample of each source · {total} samples for "
+            f"{BLOCK_STEPS} steps must hold at least one sample of each source · found {total} samples for "
             f"{len(shares)} sources · raise the global batch"
         )
     exact = [total * share for share in shares]

@@ -102,8 +102,8 @@ def unsupported_record(num_branches: int) -> SampleError:
         wanted, found = found, wanted
     return SampleError(
         UNSUPPORTED_RECORD,
-        f"this objective trains on records of {wanted} · found {found} · leave the record out, or choose an "
-        "objective that takes it",
+        f"a record must be of {wanted} for this objective · found {found} · leave the record out, or choose "
+        "an objective that takes it",
     )
 
 
@@ -122,7 +122,11 @@ def _encode_branch(
         writer.add_token(eos_token_id, is_target=turns[-1].role == "assistant")
     encoded = writer.shifted()
     if encoded.num_targets == 0:
-        raise SampleError("no_targets", "a training sample has text, or an assistant turn · found neither")
+        raise SampleError(
+            "no_targets",
+            "a training sample must have text, or an assistant turn · found neither · add one, or leave the "
+            "sample out",
+        )
     return encoded
 
 
@@ -131,7 +135,10 @@ def _encode_prompt(sample: Sample, writer: "_PromptWriter") -> EncodedSample:
     if sample.messages and turns[-1].role == "assistant":
         turns = turns[:-1]
     if not turns:
-        raise SampleError("no_prompt", "a prompt needs messages before the answer · found none")
+        raise SampleError(
+            "no_prompt",
+            "a prompt must have messages before the answer · found none · add one, or leave the sample out",
+        )
     _write_turns(turns, sample.tools, writer, num_given=len(turns))
     writer.add_token(writer.tokenizer.role_token_ids["assistant"], is_target=False)
     return writer.without_labels()
@@ -195,7 +202,7 @@ class _PromptWriter:
         if len(ids) != length:
             raise SampleError(
                 "reading_mismatch",
-                f"the reading of {part.member} has one token for each of its {length} slots · "
+                f"the reading of {part.member} must have one token for each of its {length} slots · "
                 f"found {len(ids)} · mend the record, or leave its reading out",
             )
         return np.asarray(ids, dtype=np.int32)
@@ -220,7 +227,7 @@ def slot_token_id(kind: MediaKind, tokenizer: Tokenizer) -> int:
     """
     if kind.slot_token not in tokenizer.special_token_ids:
         raise ValueError(
-            f"slot_token of the media kind '{kind.name}' is a special token of the tokenizer · found "
+            f"slot_token of the media kind '{kind.name}' must be a special token of the tokenizer · found "
             f"{kind.slot_token} · choose one of {sorted(tokenizer.special_token_ids)}"
         )
     return tokenizer.special_token_ids[kind.slot_token]

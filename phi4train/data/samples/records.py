@@ -159,11 +159,17 @@ def parse_sample(key: str, record: bytes) -> Sample:
     fields = _load_object(record)
     unknown = sorted(fields.keys() - _RECORD_KEYS)
     if unknown:
-        raise SampleError("bad_record", f"a record has keys {sorted(_RECORD_KEYS)} · found {unknown}")
+        raise SampleError(
+            "bad_record",
+            f"a record must have no keys but {sorted(_RECORD_KEYS)} · found {unknown} · rename them, or move "
+            "them into meta",
+        )
     shapes = [name for name in ("text", "messages", "prompt") if name in fields]
     if len(shapes) != 1:
         raise SampleError(
-            "bad_record", f"a record has one of text, messages, prompt · found {shapes or 'none of them'}"
+            "bad_record",
+            f"a record must have one of text, messages, prompt · found {shapes or 'none of them'} · "
+            "keep one, with chosen and rejected if that is prompt",
         )
     common = _common_fields(fields)
     if shapes == ["text"]:
@@ -192,7 +198,7 @@ def _refuse_placeholders_in(text: str, sample: Sample) -> None:
         cause = "placeholder_in_text" if 1 <= int(number) <= present else "placeholder_without_media"
         raise SampleError(
             cause,
-            f"media are parts of a message, never text · found <|{name}_{number}|> and {present} {name} "
+            f"media must be parts of a message, never text · found <|{name}_{number}|> and {present} {name} "
             f"parts · write {{type: {name}, {name}: <member>}} in its place",
         )
 
@@ -201,9 +207,14 @@ def _load_object(record: bytes) -> dict[str, Any]:
     try:
         value = json.loads(record)
     except (ValueError, RecursionError) as error:
-        raise SampleError("bad_json", f"the JSON member must parse · {error}") from error
+        raise SampleError(
+            "bad_json", f"the JSON member must parse · found {error} · write valid JSON"
+        ) from error
     if not isinstance(value, dict):
-        raise SampleError("bad_record", f"a record is a JSON object · found {type(value).__name__}")
+        raise SampleError(
+            "bad_record",
+            f"a record must be a JSON object · found {type(value).__name__} · write one object per member",
+        )
     return value
 
 
@@ -214,7 +225,11 @@ def _common_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     tools = fields.get("tools") or []
     language, meta = fields.get("language"), fields.get("meta") or {}
     if not isinstance(answers, list) or not isinstance(tools, list) or not isinstance(meta, dict):
-        raise SampleError("bad_record", "answers and tools are lists, meta is an object · found otherwise")
+        found = ", ".join(type(value).__name__ for value in (answers, tools, meta))
+        raise SampleError(
+            "bad_record",
+            f"answers and tools must be lists, and meta an object · found {found} · mend what is another",
+        )
     return {
         "tools": tuple(tools),
         "task": _checked_text(fields.get("task", "none"), "task"),
@@ -226,18 +241,26 @@ def _common_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked_text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise SampleError("bad_record", f"{where} is a string · found {type(value).__name__}")
+        raise SampleError(
+            "bad_record", f"{where} must be a string · found {type(value).__name__} · write it as one"
+        )
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise SampleError("bad_text", f"{where} is valid Unicode · {error}") from error
+        raise SampleError(
+            "bad_text", f"{where} must be valid Unicode · found {error} · remove the lone surrogates"
+        ) from error
     return value
 
 
 def _parse_preference(fields: Mapping[str, Any]) -> Preference:
     missing = [name for name in ("chosen", "rejected") if name not in fields]
     if missing:
-        raise SampleError("bad_record", f"a preference has prompt, chosen, rejected · missing {missing}")
+        raise SampleError(
+            "bad_record",
+            f"a preference must have prompt, chosen, rejected · found no {' and '.join(missing)} · add what "
+            "is missing, or make it messages",
+        )
     turns = {
         name: _parse_messages(
             [{"role": role, "content": fields[name]}] if isinstance(fields[name], str) else fields[name], name
@@ -247,31 +270,49 @@ def _parse_preference(fields: Mapping[str, Any]) -> Preference:
     for name in ("chosen", "rejected"):
         if any(media_of(part) for turn in turns[name] for part in turn.parts):
             raise SampleError(
-                "bad_messages", f"{name} has no media · found some · move them into the prompt, for both"
+                "bad_messages",
+                f"{name} must have no media · found some · move them into the prompt, for both",
             )
     return Preference(**turns)
 
 
 def _parse_messages(value: Any, where: str) -> tuple[Message, ...]:
     if not isinstance(value, list) or not value:
-        raise SampleError("bad_messages", f"{where} is a list of at least one message · found {value!r:.80}")
+        raise SampleError(
+            "bad_messages",
+            f"{where} must be a list of at least one message · found {value!r:.80} · write {{role, content}} "
+            "for each turn",
+        )
     return tuple(_parse_message(message, f"{where}[{i}]") for i, message in enumerate(value))
 
 
 def _parse_message(value: Any, where: str) -> Message:
     if not isinstance(value, dict) or value.keys() != {"role", "content"}:
         found = sorted(value) if isinstance(value, dict) else type(value).__name__
-        raise SampleError("bad_messages", f"{where} has role and content, nothing else · found {found}")
+        raise SampleError(
+            "bad_messages",
+            f"{where} must have role and content, nothing else · found {found} · add what is missing, and "
+            "move the rest into the record's meta",
+        )
     role, content = value["role"], value["content"]
     if role not in ROLES:
-        raise SampleError("bad_messages", f"{where}.role is one of {ROLES} · found {role!r:.40}")
+        raise SampleError(
+            "bad_messages", f"{where}.role must be one of {ROLES} · found {role!r:.40} · choose one of them"
+        )
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list):
-        raise SampleError("bad_messages", f"{where}.content is a string or a list of parts")
+        raise SampleError(
+            "bad_messages",
+            f"{where}.content must be a string or a list of parts · found {type(content).__name__} · write "
+            "it as one of the two",
+        )
     parts = tuple(_parse_part(part, f"{where}.content[{i}]") for i, part in enumerate(content))
     if role == "assistant" and any(media_of(part) for part in parts):
-        raise SampleError("bad_messages", f"{where}: an assistant turn has no media · found some")
+        raise SampleError(
+            "bad_messages",
+            f"{where} must have no media, as an assistant turn · found some · move them into the user's turn",
+        )
     return Message(role, parts)
 
 
@@ -281,7 +322,11 @@ def _parse_part(value: Any, where: str) -> Part:
         return _parse_video(value, where)
     optional = set() if name == "text" else {"reading"}
     if not isinstance(name, str) or value.keys() - optional != {"type", name}:
-        raise SampleError("bad_messages", f"{where} is {{type, <type>}} · found {value!r:.80}")
+        raise SampleError(
+            "bad_messages",
+            f"{where} must be {{type, <type>}} · found {value!r:.80} · write for example "
+            "{type: text, text: <text>}",
+        )
     if name == "text":
         return TextPart(_checked_text(value[name], f"{where}.{name}"))
     part = _parse_media(name, value[name], where)
@@ -294,11 +339,17 @@ def _parse_media(name: str, member: Any, where: str) -> MediaPart:
     kind = find_media_kind(name)
     if kind is None:
         known = ["text", "video", *(kind.name for kind in media_kinds())]
-        raise SampleError("bad_messages", f"{where}.type is one of {known} · found {name!r:.40}")
+        raise SampleError(
+            "bad_messages",
+            f"{where}.type must be one of {known} · found {name!r:.40} · choose one of them, or import the "
+            "modality that adds it",
+        )
     member = _checked_text(member, f"{where}.{name}")
     if member.rpartition(".")[2].lower() not in kind.extensions:
         raise SampleError(
-            "bad_messages", f"{where}.{name} ends in one of {sorted(kind.extensions)} · found {member!r:.80}"
+            "bad_messages",
+            f"{where}.{name} must end in one of {sorted(kind.extensions)} · found {member!r:.80} · convert "
+            "the member, and name it so here and in the shard",
         )
     return MediaPart(name, member)
 
@@ -307,8 +358,16 @@ def _parse_video(value: Mapping[str, Any], where: str) -> VideoPart:
     frames, fps = value.get("frames"), value.get("fps")
     is_rate = isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps <= MAX_FPS
     if value.keys() - {"fps"} != {"type", "frames"} or not isinstance(frames, list) or not frames:
-        raise SampleError("bad_messages", f"{where} is {{type, frames: [...], fps}} · found {value!r:.80}")
+        raise SampleError(
+            "bad_messages",
+            f"{where} must be {{type, frames: [...], fps}} · found {value!r:.80} · name at least one frame; "
+            "fps may be left out",
+        )
     if fps is not None and not is_rate:
-        raise SampleError("bad_messages", f"{where}.fps is above 0 and at most {MAX_FPS} · found {fps!r:.40}")
+        raise SampleError(
+            "bad_messages",
+            f"{where}.fps must be above 0 and at most {MAX_FPS} · found {fps!r:.40} · correct it, or leave "
+            "it out",
+        )
     media = tuple(_parse_media("image", frame, f"{where}.frames[{i}]") for i, frame in enumerate(frames))
     return VideoPart(media, None if fps is None else float(fps))

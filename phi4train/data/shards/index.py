@@ -168,8 +168,8 @@ def write_index(folder: Path, summary: IndexSummary, samples: Rows, media: Rows,
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise ManifestError(
-            f"index {folder} must be writable · {error.strerror or error} · free space or mend permissions, "
-            "then index it again"
+            f"index {folder} must be writable · found {error.strerror or error} · free space or mend "
+            "permissions, then index it again"
         ) from error
     shutil.rmtree(replaced, ignore_errors=True)
 
@@ -209,13 +209,13 @@ def load_index(
     for field, value in required.items():
         found = getattr(summary, field)
         if found != value:
-            raise index_error(name, f"its index has {field} {value}", f"{found}")
+            raise index_error(name, f"have an index with {field} {value}", f"{found}")
     return ShardIndex(location, name, folder, summary, arrays)
 
 
 def index_error(name: str, rule: str, found: str) -> ManifestError:
     """The error of a shard that must be indexed again."""
-    return ManifestError(f"shard {name}: {rule} · found {found} · {INDEX_AGAIN}")
+    return ManifestError(f"shard {name} must {rule} · found {found} · {INDEX_AGAIN}")
 
 
 def _read_summary(name: str, folder: Path) -> IndexSummary:
@@ -223,11 +223,11 @@ def _read_summary(name: str, folder: Path) -> IndexSummary:
         values = json.loads((folder / "index.json").read_bytes())
         missing = [f.name for f in fields(IndexSummary) if f.name not in values]
     except FileNotFoundError as error:
-        raise index_error(name, "it needs an index", f"no {folder.name}/index.json") from error
+        raise index_error(name, "have an index", f"no {folder.name}/index.json") from error
     except (OSError, ValueError, TypeError) as error:
-        raise index_error(name, "its index.json must be readable", str(error)) from error
+        raise index_error(name, "have a readable index.json", str(error)) from error
     if missing:
-        raise index_error(name, "its index.json is complete", f"no {', '.join(missing)}")
+        raise index_error(name, "have a complete index.json", f"no {', '.join(missing)}")
     known: dict[str, Any] = {
         f.name: tuple(value) if isinstance(value := values[f.name], list) else value
         for f in fields(IndexSummary)

@@ -113,8 +113,8 @@ def _read_groups(name: str, reader: "_ForwardReader") -> Iterator[_Group]:
 
 def _corrupt(name: str, position: int, reason: str) -> ManifestError:
     return ManifestError(
-        f"shard {name} must be a complete tar · {reason} near byte {position}: it is truncated or corrupt · "
-        "restore or rebuild it, then index it again"
+        f"shard {name} must be a complete tar · found it truncated or corrupt near byte {position}: {reason} "
+        "· restore or rebuild it, then index it again"
     )
 
 
@@ -123,9 +123,9 @@ def _member_error(name: str, problems: list[str]) -> ManifestError:
     if len(problems) > len(listed):
         listed.append(f"  and {len(problems) - len(listed)} more")
     return ManifestError(
-        f"shard {name} must hold only <key>.json and <key>.<name>.<ext> members · found\n"
+        f"shard {name} must hold only <key>.json and <key>.<name>.<ext> members, each once · found "
+        f"{len(problems)} to refuse · build the shard again without these, or leave it out:\n"
         + "\n".join(listed)
-        + "\nremove these members, or leave the shard out"
     )
 
 
@@ -269,7 +269,11 @@ class _Tables:
 
     def _measured(self, group: _Group) -> _Row:
         if group.record is None:
-            raise SampleError("no_record", f"sample {group.key} has a JSON member · found media only")
+            raise SampleError(
+                "no_record",
+                f"sample {group.key} must have a JSON member · found media only · add {group.key}.json, or "
+                "leave the media out",
+            )
         sample = parse_sample(group.key, group.record.content)
         branches = encode_sample(sample, self._tokenizer, [0] * len(sample.media))
         media = _media_rows(sample, group)
@@ -329,7 +333,9 @@ def _media_rows(sample: Sample, group: _Group) -> list[tuple[float, ...]]:
     """One row per mention, so that row i belongs to `sample.media[i]`; all columns but the kind."""
     if len(sample.media) > MAX_MEDIA_PER_SAMPLE:
         raise SampleError(
-            "too_many_media", f"a sample has at most {MAX_MEDIA_PER_SAMPLE} media · found {len(sample.media)}"
+            "too_many_media",
+            f"a sample must have at most {MAX_MEDIA_PER_SAMPLE} media · found {len(sample.media)} · split "
+            "it, or leave frames out",
         )
     rows: list[tuple[float, ...]] = []
     num_videos = 0
@@ -345,7 +351,11 @@ def _media_rows(sample: Sample, group: _Group) -> list[tuple[float, ...]]:
 def _media_row(medium: MediaPart, key: str, group: _Group) -> tuple[int, ...]:
     """Offset, size and MediaSize of one medium."""
     if medium.member not in group.media:
-        raise SampleError("missing_media", f"sample {key} names {medium.member} · no such member")
+        raise SampleError(
+            "missing_media",
+            f"sample {key} must have the media that it names · found no {key}.{medium.member} · add the "
+            "member, or mend the record",
+        )
     member = group.media[medium.member]
     size = media_kind(medium.kind).measure(member.content)
     return member.offset, len(member.content), *size

@@ -86,14 +86,14 @@ class ShardRef:
     location: str
 
 
-def is_url(location: str) -> bool:
-    """Whether a shard is remote. Raises ManifestError for a scheme that is not allowed."""
+def is_url(location: str, key: str = "a remote shard") -> bool:
+    """Whether a shard is remote. Raises ManifestError, which begins with `key`, for a scheme not allowed."""
     if "://" not in location and not location.startswith("pipe:"):
         return False
     scheme = location.partition(":")[0].lower()
     if scheme not in URL_SCHEMES:
         raise ManifestError(
-            f"a remote shard starts with one of {', '.join(URL_SCHEMES)} · found '{location}' · "
+            f"{key} must start with one of {', '.join(URL_SCHEMES)} · found '{location}' · "
             "copy the shard to disk or to such a store"
         )
     return True
@@ -109,12 +109,16 @@ def load_manifest(name: str, manifest_dirs: Sequence[Path]) -> Manifest:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ManifestError(f"manifest {path} must be readable YAML · {error} · mend the file") from error
+        raise ManifestError(
+            f"manifest {path} must be readable YAML · found {error} · mend the file"
+        ) from error
     problems: list[str] = []
     manifest = _parse_manifest(content, path, name, problems)
     if problems or manifest is None:
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise ManifestError(f"manifest {path} does not hold:\n{listed}")
+        raise ManifestError(
+            f"every key of manifest {path} must hold · found {len(problems)} wrong · mend each:\n{listed}"
+        )
     return manifest
 
 
@@ -139,13 +143,13 @@ def expand_shards(source: Source, manifest: Manifest, data_root: Path) -> tuple[
         if manifest.build:
             remedy = f"run `{build_command(manifest.build, data_root)}`"
         raise ManifestError(
-            f"manifest {manifest.name}, source {source.name}: every shard exists in {data_root} · "
-            f"missing: {', '.join(missing)} · {remedy}"
+            f"manifest {manifest.name}, source {source.name}: every shard must exist in {data_root} · "
+            f"found no {', '.join(missing)} · {remedy}"
         )
     if twice:
         raise ManifestError(
-            f"manifest {manifest.name}, source {source.name}: a shard is named once · "
-            f"twice: {', '.join(twice)} · mend the patterns"
+            f"manifest {manifest.name}, source {source.name}: a shard must be named once · "
+            f"found more than once {', '.join(twice)} · mend the patterns"
         )
     return tuple(refs)
 
@@ -155,35 +159,44 @@ def _find_manifest(name: str, manifest_dirs: Sequence[Path]) -> Path:
         path = Path(name)
         if path.is_file():
             return path
-        raise ManifestError(f"a manifest is a file · there is no {path} · check the path")
+        raise ManifestError(f"a manifest must be a file · found none at {path} · check the path")
     for folder in manifest_dirs:
         path = folder / f"{name}.yaml"
         if path.is_file():
             return path
     known = [path.stem for folder in manifest_dirs if folder.is_dir() for path in folder.glob("*.yaml")]
     raise ManifestError(
-        f"a manifest is data_manifests/<name>.yaml or a path to a .yaml file · "
-        f"there is no '{name}'{did_you_mean(name, known)} · check the name"
+        f"a manifest must be data_manifests/<name>.yaml or a path to a .yaml file · "
+        f"found no '{name}'{did_you_mean(name, known)} · check the name"
     )
 
 
 def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str]) -> Manifest | None:
     if not isinstance(content, dict):
-        problems.append(f"a manifest is a mapping · found {type(content).__name__}")
+        problems.append(
+            f"a manifest must be a mapping · found {type(content).__name__} · write at least name, "
+            "description and sources"
+        )
         return None
     _report_unknown(content, _MANIFEST_KEYS, "", problems)
     weight_by = content.get("weight_by", "samples")
     if weight_by not in _WEIGHT_BY:
-        problems.append(f"weight_by is samples or tokens · found {weight_by!r}")
+        problems.append(f"weight_by must be samples or tokens · found {weight_by!r} · choose one of the two")
     values = content.get("sources")
     if not isinstance(values, list) or not values:
-        problems.append("sources is a list of at least one source · found none")
+        problems.append(
+            f"sources must be a list of at least one source · found {values!r:.80} · add a source"
+        )
         values = []
     sources = [_parse_source(value, f"sources[{i}]", problems) for i, value in enumerate(values)]
     names = [source.name for source in sources]
-    problems += [f"source names are unique · '{name}' twice" for name in set(names) if names.count(name) > 1]
+    problems += [
+        f"source names must be unique · found '{name}' {names.count(name)} times · rename all but one"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
     if sources and not any(source.weight > 0 for source in sources):
-        problems.append("at least one source has a positive weight · found none")
+        problems.append("at least one source must have a positive weight · found none · raise a weight")
     return Manifest(
         name=_text(content, "name", "", problems),
         description=_text(content, "description", "", problems),
@@ -197,20 +210,26 @@ def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str
 
 def _parse_source(value: Any, where: str, problems: list[str]) -> Source:
     if not isinstance(value, dict):
-        problems.append(f"{where} is a mapping · found {type(value).__name__}")
+        problems.append(
+            f"{where} must be a mapping · found {type(value).__name__} · write at least name, shards, weight "
+            "and licence"
+        )
         return Source("?", (), 1.0, "?")
     prefix = f"{where}."
     _report_unknown(value, _SOURCE_KEYS, prefix, problems)
     shards = value.get("shards")
     shards = [shards] if isinstance(shards, str) else shards
     if not isinstance(shards, list) or not shards or not all(isinstance(shard, str) for shard in shards):
-        problems.append(f"{prefix}shards is a list of at least one path, pattern or URL · found {shards!r}")
+        problems.append(
+            f"{prefix}shards must be a list of at least one path, pattern or URL · found {shards!r} · name a "
+            "shard"
+        )
         shards = []
     for shard in shards:
         try:
-            is_url(shard)
+            is_url(shard, f"{prefix}shards, where remote,")
         except ManifestError as error:
-            problems.append(f"{prefix}shards: {error}")
+            problems.append(str(error))
     return Source(
         name=_text(value, "name", prefix, problems),
         shards=tuple(shards),
@@ -227,14 +246,17 @@ def _parse_source(value: Any, where: str, problems: list[str]) -> Source:
 def _report_unknown(value: Mapping[Any, Any], known: Sequence[str], prefix: str, problems: list[str]) -> None:
     for key in value:
         if key not in known:
-            problems.append(f"{prefix}{key} is not a key of a manifest{did_you_mean(str(key), known)}")
+            hint = did_you_mean(str(key), known)
+            problems.append(
+                f"{prefix}{key} must be a key of a manifest · found no such key{hint} · rename or remove it"
+            )
 
 
 def _text(value: Mapping[str, Any], key: str, prefix: str, problems: list[str]) -> str:
     found = value.get(key)
     if isinstance(found, str) and found:
         return found
-    problems.append(f"{prefix}{key} is a text · found {found!r}")
+    problems.append(f"{prefix}{key} must be a text · found {found!r} · write one, in quotes if need be")
     return "?"
 
 
@@ -243,7 +265,7 @@ def _weight(value: Mapping[str, Any], prefix: str, problems: list[str]) -> float
     is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if is_number and 0 <= float(weight or 0) < float("inf"):
         return float(weight or 0)
-    problems.append(f"{prefix}weight is a number, zero or more · found {weight!r}")
+    problems.append(f"{prefix}weight must be a number, zero or more · found {weight!r} · correct it")
     return 0.0
 
 
@@ -251,7 +273,9 @@ def _num_samples(value: Mapping[str, Any], prefix: str, problems: list[str]) -> 
     number = value.get("num_samples")
     if number is None or (isinstance(number, int) and not isinstance(number, bool) and number > 0):
         return number
-    problems.append(f"{prefix}num_samples is a positive integer · found {number!r}")
+    problems.append(
+        f"{prefix}num_samples must be a positive integer · found {number!r} · correct it, or leave it out"
+    )
     return None
 
 
@@ -259,7 +283,10 @@ def _max_audio_seconds(value: Mapping[str, Any], prefix: str, problems: list[str
     seconds = value["max_audio_seconds"]
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < float("inf"):
         return float(seconds)
-    problems.append(f"{prefix}max_audio_seconds is a number above zero · found {seconds!r}")
+    problems.append(
+        f"{prefix}max_audio_seconds must be a number above zero · found {seconds!r} · correct it, or leave "
+        "it out"
+    )
     return None
 
 
@@ -268,7 +295,7 @@ def _expand_braces(pattern: str) -> list[str]:
         return list(braceexpand(pattern))
     except ValueError as error:
         raise ManifestError(
-            f"braces of a shard pattern are balanced · found '{pattern}' · mend it"
+            f"braces of a shard pattern must be balanced · found '{pattern}' · mend it"
         ) from error
 
 

@@ -127,7 +127,7 @@ def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer
     for part, mixed in zip(used, sources, strict=True):
         if mixed.num_samples == 0 or part.num_samples not in (None, mixed.num_samples):
             raise ManifestError(
-                f"manifest {manifest.name}, source {part.name}: num_samples is "
+                f"manifest {manifest.name}, source {part.name}: num_samples must be "
                 f"{part.num_samples or 'some'} · "
                 f"found {mixed.num_samples} · mend num_samples or the shards"
             )

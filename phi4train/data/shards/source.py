@@ -171,7 +171,8 @@ def _file_system(location: str) -> tuple[Any, str]:
         file_system, path = fsspec.core.url_to_fs(location)
     except ImportError as error:
         raise ManifestError(
-            f"shard {location} needs its fsspec back end · {error} · install it (aiohttp, s3fs or gcsfs)"
+            f"shard {location} must have its fsspec back end installed · found that it is not ({error}) · "
+            "install aiohttp for http, s3fs for s3, gcsfs for gs"
         ) from error
     return file_system, path
 
@@ -186,4 +187,6 @@ def _checked_read(location: str, offset: int, size: int, content: bytes) -> byte
 
 
 def _unreachable(location: str, error: Exception) -> ManifestError:
-    return ManifestError(f"shard {location} must be readable · {error} · check the path, access and network")
+    return ManifestError(
+        f"shard {location} must be readable · found {error} · check the path, access and network"
+    )

@@ -120,7 +120,7 @@ class ShardWriter:
 
 def _write_error(path: Path, error: OSError) -> ManifestError:
     return ManifestError(
-        f"shard {path} must be writable · {error.strerror or error} · free space or mend permissions, "
+        f"shard {path} must be writable · found {error.strerror or error} · free space or mend permissions, "
         "then build again; nothing was left half-written"
     )
 
@@ -128,16 +128,20 @@ def _write_error(path: Path, error: OSError) -> ManifestError:
 def _check_key(key: str, known: set[str]) -> None:
     words = key.replace("-", "").replace("_", "").split("/")
     if not all(word.isascii() and word.isalnum() for word in words):
-        raise ValueError(f"a key has letters, digits, '-', '_' and '/' between them · found {key!r}")
+        raise ValueError(
+            f"a key must have letters, digits, '-', '_' and '/' between them · found {key!r} · rename it"
+        )
     if key in known:
-        raise ValueError(f"a key is used once · found {key!r} twice")
+        raise ValueError(f"a key must be used once · found {key!r} twice · rename one")
 
 
 def _check_media_name(name: str) -> None:
     stem, _, extension = name.rpartition(".")
     if not stem or "/" in name or kind_of_extension(extension) is None:
         known = sorted(known for kind in media_kinds() for known in kind.extensions)
-        raise ValueError(f"a media name is <name>.<ext>, ext one of {known} · found {name!r}")
+        raise ValueError(
+            f"a media name must be <name>.<ext>, ext one of {known} · found {name!r} · rename it"
+        )
 
 
 def _tar_member(name: str, content: bytes) -> bytes:

@@ -220,7 +220,7 @@ def test_a_manifest_that_no_recipe_uses_needs_a_stage(
 @pytest.mark.parametrize("verb", ["index", "check", "stats", "show"])
 def test_a_misspelt_manifest_is_told_with_the_nearest(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", verb, "demo_vison_sft"]) == 2
-    assert "there is no 'demo_vison_sft' (did you mean 'demo_vision_sft'?)" in capsys.readouterr().err
+    assert "found no 'demo_vison_sft' (did you mean 'demo_vision_sft'?)" in capsys.readouterr().err
 
 
 def test_data_verbs_find_manifests_of_a_users_folder(
@@ -230,7 +230,7 @@ def test_data_verbs_find_manifests_of_a_users_folder(
     (tmp_path / "data_manifests" / "mine.yaml").write_text(MANIFEST)
     arguments = ["mine", "stage=lm_sft", "--config-dir", str(tmp_path), f"run.data_root={tmp_path}"]
     assert main(["data", "index", *arguments]) == 2
-    assert "manifest mine, source a: every shard exists" in capsys.readouterr().err
+    assert "manifest mine, source a: every shard must exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_manifests_of_a_users_folder_are_found_by_name(own: Path) -> None:
     (own / "data_manifests" / "photos.yaml").write_text(text)
     config = load_config(["stage=mine", "data.manifest=photos"], own)
     assert (config.data.manifest, config.run.config_dir) == ("photos", str(own))
-    with pytest.raises(ConfigError, match=r"there is no 'phots' \(did you mean 'photos'\?\)"):
+    with pytest.raises(ConfigError, match=r"found no 'phots' \(did you mean 'photos'\?\)"):
         load_config(["stage=mine", "data.manifest=phots"], own)
 
 

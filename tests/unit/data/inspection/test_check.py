@@ -68,7 +68,7 @@ def test_check_finds_one_flipped_bit(tmp_path: Path, tokenizer: Tokenizer, limit
     open_mixture(manifest, tmp_path, tmp_path, tokenizer)  # too cheap to see it
     report = check_manifest(manifest, tmp_path, tmp_path, tokenizer, limits)
     assert not report.is_fit
-    assert len(report.problems) == 1 and "has the sha256 of its index" in report.problems[0]
+    assert len(report.problems) == 1 and "must have the sha256 of its index" in report.problems[0]
     assert "NOT FIT" in render_check(
         report
     ) and f"phi4train data index {tmp_path}/mixture.yaml" in render_check(report)
@@ -150,7 +150,7 @@ def test_preferences_are_checked_counted_and_shown_with_both_branches(
 
     slots = GEOMETRY.num_image_tokens(40, 40)
     shown = show_sample(mixture, tokenizer, limits, ShardSource(tmp_path), 0)
-    assert "left out: this objective trains on records of text or messages" in shown
+    assert "left out: a record must be of text or messages for this objective" in shown
     for name, answer in (("chosen", good), ("rejected", bad)):
         part = shown.partition(f"\n{name}:\n")[2]
         assert part.startswith("tokens: ") and f"image 0.png: {slots} tokens at 1, 40x40 px" in part

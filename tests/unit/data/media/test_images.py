@@ -129,7 +129,9 @@ def test_an_image_that_fits_its_grid_is_cut_without_resampling() -> None:
 
 
 def test_an_image_too_thin_for_a_patch_is_a_bad_sample() -> None:
-    with pytest.raises(SampleError, match=r"at least 10 px · 448x9 px became 448x9 px · crop") as caught:
+    with pytest.raises(
+        SampleError, match=r"at least 10 px · found 448x9 px that became 448x9 px · crop"
+    ) as caught:
         RELEASED.num_image_tokens(448, 9)
     assert caught.value.cause == "image_too_thin"
     assert RELEASED.num_image_tokens(448, 10) > 0
@@ -170,7 +172,7 @@ def test_lossy_formats_open_in_rgb(image_format: str) -> None:
 
 @pytest.mark.parametrize("side", [20_000, 12_000, 60_000])
 def test_too_many_pixels_are_refused_from_the_header_before_anything_is_decoded(side: int) -> None:
-    with pytest.raises(SampleError, match=r"at most .* pixels · .* · shrink") as caught:
+    with pytest.raises(SampleError, match=r"at most .* pixels · found .* · shrink") as caught:
         open_image(png_header(side, side), max_pixels=100_000_000)
     assert caught.value.cause == "image_too_large"
 
@@ -178,7 +180,7 @@ def test_too_many_pixels_are_refused_from_the_header_before_anything_is_decoded(
 def test_the_pixel_limit_is_inclusive() -> None:
     data = encoded(noise(10, 10))
     assert open_image(data, max_pixels=100).size == (10, 10)
-    with pytest.raises(SampleError, match=r"at most 99 pixels · 10x10 = 100 pixels · shrink") as caught:
+    with pytest.raises(SampleError, match=r"at most 99 pixels · found 10x10 = 100 pixels · shrink") as caught:
         open_image(data, max_pixels=99)
     assert caught.value.cause == "image_too_large"
 
@@ -201,7 +203,9 @@ def test_a_size_that_only_makes_pillow_warn_is_read_without_a_warning() -> None:
     ],
 )
 def test_bytes_that_are_no_readable_image_are_a_bad_sample(data: bytes) -> None:
-    with pytest.raises(SampleError, match=r"an image must be a readable .* file · .* · replace") as caught:
+    with pytest.raises(
+        SampleError, match=r"an image must be a readable .* file · found .* · replace"
+    ) as caught:
         open_image(data, max_pixels=10_000)
     assert caught.value.cause == "broken_image"
 

@@ -283,5 +283,5 @@ def test_limits_and_headers_of_a_third_kind_rule_samples_out(
 
 
 def test_a_slot_token_that_the_tokenizer_lacks_is_named(tokenizer: Tokenizer) -> None:
-    with pytest.raises(ValueError, match="media kind 'sensor' is a special token"):
+    with pytest.raises(ValueError, match="media kind 'sensor' must be a special token"):
         slot_token_id(SensorKind(slot_token="<|nowhere|>"), tokenizer)

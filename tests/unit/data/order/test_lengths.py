@@ -123,5 +123,7 @@ def test_records_with_another_number_of_branches_are_left_out_with_a_word(
     other = "unsupported_record"
     assert causes == ([other, other, "", "", "bad_record"] if num_branches == 1 else
                       ["image_too_thin", "", other, other, "bad_record"])  # fmt: skip
-    assert f"records of {wanted} · found {found} · leave" in cause_in_words(other, limits)
+    assert f"a record must be of {wanted} for this objective · found {found} · leave" in cause_in_words(
+        other, limits
+    )
     assert cause_in_words("image_too_thin", limits) == "found by the index and the limits"

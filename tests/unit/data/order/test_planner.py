@@ -230,7 +230,7 @@ def test_rare_sources_give_at_least_one_sample_a_block() -> None:
 def test_a_source_without_a_usable_sample_is_refused() -> None:
     useless = source("a", [10])
     useless.tables[0].samples["cause"] = 1
-    with pytest.raises(ManifestError, match="source a has usable samples"):
+    with pytest.raises(ManifestError, match="source a must have usable samples"):
         planner([useless])
 
 

@@ -53,10 +53,10 @@ def test_a_stale_index_is_refused_with_the_command_that_mends_it(
         load(path)
     path.write_bytes(content)
     (folder / "index.json").write_text("{")
-    with pytest.raises(ManifestError, match="must be readable"):
+    with pytest.raises(ManifestError, match=r"must have a readable index\.json"):
         load(path)
     (folder / "index.json").write_text("{}")
-    with pytest.raises(ManifestError, match="is complete"):
+    with pytest.raises(ManifestError, match=r"must have a complete index\.json"):
         load(path)
 
 
@@ -110,5 +110,7 @@ def test_an_index_of_an_earlier_version_is_refused(tmp_path: Path, build: Any, l
     build(path)
     summary = index_folder(str(path), tmp_path) / "index.json"
     summary.write_text(summary.read_text().replace(f'"version": {index.INDEX_VERSION}', '"version": 3'))
-    with pytest.raises(ManifestError, match=r"its index has version \d+ · found 3 · index it again"):
+    with pytest.raises(
+        ManifestError, match=r"must have an index with version \d+ · found 3 · index it again"
+    ):
         load(path)

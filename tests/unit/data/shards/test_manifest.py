@@ -59,18 +59,18 @@ sources:
         load(tmp_path, text)
     message = str(caught.value)
     for part in (
-        "desciption is not a key of a manifest (did you mean 'description'?)",
-        "description is a text",
-        "weight_by is samples or tokens",
-        "sources[0].shards is a list of at least one",
-        "sources[0].weight is a number, zero or more",
-        "sources[1].shards: a remote shard starts with one of",
-        "sources[1].weight is a number",
-        "sources[1].licence is a text",
-        "sources[1].num_samples is a positive integer",
-        "sources[1].wieght is not a key of a manifest (did you mean 'weight'?)",
-        "sources[2] is a mapping",
-        "source names are unique",
+        "desciption must be a key of a manifest · found no such key (did you mean 'description'?)",
+        "description must be a text",
+        "weight_by must be samples or tokens",
+        "sources[0].shards must be a list of at least one",
+        "sources[0].weight must be a number, zero or more",
+        "sources[1].shards, where remote, must start with one of",
+        "sources[1].weight must be a number",
+        "sources[1].licence must be a text",
+        "sources[1].num_samples must be a positive integer",
+        "sources[1].wieght must be a key of a manifest · found no such key (did you mean 'weight'?)",
+        "sources[2] must be a mapping",
+        "source names must be unique",
     ):
         assert part in message, part
 
@@ -116,7 +116,7 @@ def test_missing_shards_are_all_named_with_the_command_that_makes_them(tmp_path:
 def test_a_shard_named_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar").touch()
     manifest = load(tmp_path, GOOD.replace('"b/*.tar"', '"x.tar", "*.tar"'))
-    with pytest.raises(ManifestError, match=r"named once · twice: x.tar"):
+    with pytest.raises(ManifestError, match=r"named once · found more than once x.tar"):
         expand_shards(manifest.sources[1], manifest, tmp_path)
 
 

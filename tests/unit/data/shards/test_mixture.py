@@ -84,7 +84,9 @@ def test_the_limit_is_part_of_the_datas_fingerprint(tmp_path: Path, tokenizer: T
 
 @pytest.mark.parametrize("value", ["0", "-1", "true", "long", ".inf", "null"])
 def test_what_is_no_limit_is_refused(tmp_path: Path, tokenizer: Tokenizer, value: str) -> None:
-    with pytest.raises(ManifestError, match=r"sources\[0\].max_audio_seconds is a number above zero · found"):
+    with pytest.raises(
+        ManifestError, match=r"sources\[0\].max_audio_seconds must be a number above zero · found"
+    ):
         open_with(tmp_path, tokenizer, f", max_audio_seconds: {value}")
 
 
@@ -103,5 +105,5 @@ def test_num_samples_of_the_manifest_is_checked(tmp_path: Path, tokenizer: Token
     write_texts(tmp_path, 9)
     manifest = write_manifest(tmp_path, "text", extra=", num_samples: 10")
     index_manifest(manifest, tmp_path, tmp_path, tokenizer)
-    with pytest.raises(ManifestError, match="num_samples is 10 · found 9"):
+    with pytest.raises(ManifestError, match="num_samples must be 10 · found 9"):
         open_mixture(manifest, tmp_path, tmp_path, tokenizer)

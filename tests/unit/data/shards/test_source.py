@@ -13,7 +13,7 @@ from phi4train.errors import ManifestError
 
 @pytest.mark.parametrize("location", ["pipe:cat x", "ftp://h/x.tar", "file:///etc/passwd", "github://a/b"])
 def test_only_known_url_schemes_are_read(location: str, tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="a remote shard starts with one of"):
+    with pytest.raises(ManifestError, match="a remote shard must start with one of"):
         is_url(location)
     with pytest.raises(ManifestError):
         ShardSource(tmp_path).read(location, 0, 1)

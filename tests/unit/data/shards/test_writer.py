@@ -80,7 +80,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
 
 @pytest.mark.parametrize("key", ["", "../a", "/a", "a.b", "a b", "a//b", "é", "a\n"])
 def test_unusable_keys_are_refused(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ValueError, match="a key has"), ShardWriter(tmp_path / "s") as writer:
+    with pytest.raises(ValueError, match="a key must have"), ShardWriter(tmp_path / "s") as writer:
         writer.write(key, {"text": "x"})
 
 
