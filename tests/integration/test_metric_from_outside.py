@@ -127,5 +127,5 @@ def test_a_metric_that_takes_the_words_of_another_is_told_as_a_mistake_of_import
     words = ["stage=lm_sft", "scale=demo", "imports=[stealing_metric]", "--config-dir", str(tmp_path)]
     assert main(words) == 2
     told = capsys.readouterr().err
-    assert "the module 'stealing_metric' of imports must be importable; found ValueError: a metric" in told
+    assert "the module 'stealing_metric' of imports must be importable · found ValueError: a metric" in told
     assert "found of 'chrf': the taken word 'ast' · rename them" in told

@@ -50,10 +50,11 @@ class PeriodicSave(L.Callback):
         """Saves when it is due."""
         steps_done = batch.step + 1
         is_due = self._every_n_steps > 0 and steps_done % self._every_n_steps == 0
-        is_stopping = self._ranks.any(self.stop_signal is not None)
-        if is_due or is_stopping:
+        if is_due:
             self._save(steps_done)
-        if is_stopping:
+        if self._ranks.any(self.stop_signal is not None):  # asked last: a signal may come while it saves
+            if not is_due:
+                self._save(steps_done)
             trainer.should_stop = True
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:

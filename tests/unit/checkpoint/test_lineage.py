@@ -88,5 +88,7 @@ def test_a_copy_is_told_with_its_original_and_a_given_component_with_its_artifac
 
 
 def test_a_folder_without_an_artifact_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"phi4train lineage needs the artifact .*does not exist"):
+    with pytest.raises(
+        CheckpointError, match=r"the artifact that phi4train lineage needs must exist · found none"
+    ):
         lineage_text(tmp_path / "nowhere")

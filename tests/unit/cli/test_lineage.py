@@ -28,7 +28,7 @@ def test_the_tree_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_folder_without_an_artifact_and_no_folder_at_all_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match="must exist · found none"):
         run(ArgumentParser(), [str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit):
         run(ArgumentParser(), [])

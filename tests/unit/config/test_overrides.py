@@ -71,5 +71,5 @@ def test_all_mistakes_are_reported_at_once() -> None:
         )
     text = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 4
-    for part in ("optimizer.lr?", "budget.max_steps", "there is no 'nope'", "did you mean 'language_model'?"):
+    for part in ("optimizer.lr?", "budget.max_steps", "found no 'nope'", "did you mean 'language_model'?"):
         assert part in text

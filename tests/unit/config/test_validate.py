@@ -83,7 +83,7 @@ FIXED = [
         ("model.lora.vison.r=4", "model.lora must name known adapters · found 'vison' (did you mean 'vision'?)"),
         ("parents=[lm_pretrian]", "parents must be stages · found 'lm_pretrian' (did you mean 'lm_pretrain'?)"),
         ("run.parents.lm_stf=x", "run.parents must name parents of this stage · found 'lm_stf'"),
-        ("data.manifest=demo_lm_stf", "data.manifest: a manifest is data_manifests/<name>.yaml"),
+        ("data.manifest=demo_lm_stf", "data.manifest: a manifest must be data_manifests/<name>.yaml"),
         ("evaluation.manifest=demo_lm_stf", "did you mean 'demo_lm_sft'?"),
         ("tokenizer=gpt2", "tokenizer must be o200k or a .json file below run.data_root · found 'gpt2'"),
     ],

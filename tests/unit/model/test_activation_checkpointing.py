@@ -1,4 +1,4 @@
-"""Activation checkpointing is switched by component; that it changes no gradient is tested with the layers."""
+"""Activation checkpointing is switched by component; its gradients are tested with the layers."""
 
 import pytest
 

@@ -17,5 +17,5 @@ def test_a_sample_is_shown_by_its_number(
 
 
 def test_a_number_beyond_the_mixture_is_refused(own_words: list[str]) -> None:
-    with pytest.raises(ManifestError, match="a sample's number is below 9 · found 9"):
+    with pytest.raises(ManifestError, match="a sample's number must be below 9 · found 9"):
         run(ArgumentParser(), [*own_words, "--number", "9"])

@@ -92,3 +92,17 @@ def test_a_signal_to_another_rank_saves_and_stops_this_one_too() -> None:
     saver = PeriodicSave(saved.append, every_n_steps=0, ranks=OtherIsStopped())
     saver.on_train_batch_end(trainer, None, None, step(number=2), 0)  # type: ignore[arg-type]
     assert saved == [3] and trainer.should_stop and saver.stop_signal is None
+
+
+def test_a_signal_that_comes_while_it_saves_stops_after_that_very_step() -> None:
+    trainer: Any = SimpleNamespace(should_stop=False)
+    saved: list[int] = []
+
+    def save(step: int) -> None:
+        saved.append(step)
+        saver.stop_signal = signal.SIGTERM
+
+    saver = PeriodicSave(save, every_n_steps=2, ranks=OneRank())
+    for number in (0, 1):
+        saver.on_train_batch_end(trainer, None, None, step(number=number), 0)  # type: ignore[arg-type]
+    assert (saved, trainer.should_stop) == ([2], True)
