@@ -30,6 +30,9 @@ class SampleError(Phi4TrainError):
         self.cause = cause
         super().__init__(message)
 
+    def __reduce__(self) -> tuple[type["SampleError"], tuple[str, str]]:
+        return SampleError, (self.cause, str(self))
+
 
 class BadDataError(Phi4TrainError):
     """More samples were bad than the recipe allows."""

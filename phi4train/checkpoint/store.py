@@ -6,9 +6,7 @@ with sizes and sha256 comes last, and a rename publishes it: it exists complete 
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from phi4train.errors import CheckpointError
+from phi4train.files import OLD_MARK, TEMPORARY_MARK, publish_folder, temporary_name
 
 FILES_NAME = "files.json"
-TEMPORARY_MARK = ".tmp-"
-_OLD_MARK = f"{TEMPORARY_MARK}old-"
 _MENDING = "check the disk and the file's permissions, or restore it from a copy"
 
 
@@ -37,7 +34,7 @@ def write_folder(
     Raises:
         CheckpointError: it could not be written (disk full, no permission); the old folder is untouched.
     """
-    temporary = destination.with_name(f"{destination.name}{TEMPORARY_MARK}{uuid.uuid4().hex[:8]}")
+    temporary = temporary_name(destination)
     try:
         temporary.mkdir(parents=True)
         for name, state in tensors.items():
@@ -47,10 +44,7 @@ def write_folder(
             (temporary / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
         entries = {p.name: {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in temporary.iterdir()}
         (temporary / FILES_NAME).write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n")
-        for path in temporary.iterdir():
-            _fsync(path)
-        _fsync(temporary)
-        _publish(temporary, destination)
+        publish_folder(temporary, destination)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
@@ -60,36 +54,10 @@ def write_folder(
         ) from error
 
 
-def _publish(temporary: Path, destination: Path) -> None:
-    """Renames a finished folder to its name; one that is there is moved aside first and then deleted.
-
-    A kill between the two renames is mended by `clean_up`.
-    """
-    aside = destination.with_name(f"{destination.name}{_OLD_MARK}{uuid.uuid4().hex[:8]}")
-    if destination.exists():
-        destination.rename(aside)
-    try:
-        temporary.rename(destination)
-    except OSError:
-        if aside.exists():
-            aside.rename(destination)
-        raise
-    _fsync(destination.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def clean_up(folder: Path) -> None:
     """Deletes what killed writes left behind in `folder`; a folder that one had moved aside is put back."""
-    for path in folder.glob(f"*{_OLD_MARK}*"):
-        destination = path.with_name(path.name.split(_OLD_MARK)[0])
+    for path in folder.glob(f"*{OLD_MARK}*"):
+        destination = path.with_name(path.name.split(OLD_MARK)[0])
         if not destination.exists() and find_damage(path) is None:
             path.rename(destination)
     for path in folder.glob(f"*{TEMPORARY_MARK}*"):

@@ -102,7 +102,7 @@ NAMES = {
     "phi4train.data.shards": {
         "phi4train.data.shards.source": "ByteSource LocalSource RemoteSource ShardSource",
         "phi4train.data.shards.writer": "ShardWriter",
-        "phi4train.files": "sync_folder write_atomically",
+        "phi4train.files": "write_atomically",
     },
     "phi4train.demo.speech": {
         "phi4train.demo.speech.spoken": (
@@ -160,6 +160,7 @@ RENAMED = {
     "phi4train.data.lengths.measure": "phi4train.data.order.lengths.measure_lengths",
     "phi4train.data.media.register_media_kind": _REGISTER,
     "phi4train.data.media.unregister_media_kind": "phi4train.modality.unregister_modality",
+    "phi4train.data.shards.sync_folder": "phi4train.files.sync",
     "phi4train.evaluation.metric_keys.overall_name": "phi4train.evaluation.metrics.metric.overall_key",
     "phi4train.model.components.register_component": _REGISTER,
     "phi4train.model.components.set_activation_checkpointing": (

@@ -26,7 +26,7 @@ from phi4train.demo.families import DemoSizes, Family, demo_families, training_p
 from phi4train.demo.samples import DemoSample
 from phi4train.demo.speech.exchanges import WRITTEN_PROMPTS
 from phi4train.errors import ManifestError
-from phi4train.files import sync_folder, write_atomically
+from phi4train.files import sync, write_atomically
 
 DEMO_VERSION = 14
 """Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""
@@ -74,7 +74,7 @@ def build_demo(data_root: Path, seed: int = 0, force: bool = False, sizes: DemoS
             if final.exists():
                 final.rename(staging / "replaced")
             (staging / DEMO_FOLDER).rename(final)
-            sync_folder(data_root)
+            sync(data_root)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return True

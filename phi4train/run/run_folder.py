@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from phi4train.checkpoint.store import TEMPORARY_MARK, clean_up
+from phi4train.checkpoint.store import clean_up
 from phi4train.errors import CheckpointError, ResumeError
-from phi4train.files import write_atomically
+from phi4train.files import TEMPORARY_MARK, write_atomically
 
 
 class RunFolder:

@@ -48,3 +48,8 @@ def test_the_nearest_name_is_suggested_and_else_all_are_listed() -> None:
     known = {"vision_sft", "audio_sft", "lm_sft"}
     assert did_you_mean("vison_sft", known) == " (did you mean 'vision_sft'?)"
     assert did_you_mean("quantum", known) == " (known: audio_sft, lm_sft, vision_sft)"
+
+
+def test_a_bad_sample_keeps_its_cause_on_the_way_back_from_a_worker_process() -> None:
+    back = pickle.loads(pickle.dumps(SampleError("broken_image", "what must hold · found x · do y")))
+    assert type(back) is SampleError and back.cause == "broken_image" and str(back).startswith("what must")

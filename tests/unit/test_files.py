@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from phi4train import files
-from phi4train.files import sync_folder, write_atomically
+from phi4train.files import OLD_MARK, publish_folder, sync, temporary_name, write_atomically
 
 
 def full(*_: Any) -> None:
@@ -43,18 +43,60 @@ def test_the_content_is_on_disk_before_it_has_its_name(
     synced: list[bytes] = []
 
     def look(_: int) -> None:
-        assert not path.exists()
-        synced.extend(file.read_bytes() for file in tmp_path.iterdir())
+        if not path.exists():  # afterwards the folder is synced
+            synced.extend(file.read_bytes() for file in tmp_path.iterdir())
 
     monkeypatch.setattr(files.os, "fsync", look)
     write_atomically(path, b"content")
     assert synced == [b"content"]
 
 
+def test_a_write_that_is_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "x", b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+def folder_of(path: Path, content: str) -> Path:
+    """A finished folder under a temporary name."""
+    temporary = temporary_name(path)
+    temporary.mkdir()
+    (temporary / "file").write_text(content)
+    return temporary
+
+
+def test_a_published_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for content in ("old", "new"):
+        publish_folder(folder_of(folder, content), folder)
+    assert (folder / "file").read_text() == "new" and list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_cannot_be_published_leaves_the_old_one_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    publish_folder(folder_of(folder, "old"), folder)
+    temporary, rename = folder_of(folder, "new"), Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        return full() if self == temporary else rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="No space"):
+        publish_folder(temporary, folder)
+    assert (folder / "file").read_text() == "old"
+    assert not list(tmp_path.glob(f"*{OLD_MARK}*"))
+
+
 def test_a_folder_that_is_synced_is_closed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
-    sync_folder(tmp_path)
+    sync(tmp_path)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        sync_folder(tmp_path)
+        sync(tmp_path)
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -6,9 +6,7 @@ refuses any other. `build_index` in `indexing.py` writes it.
 """
 
 import hashlib
-import io
 import json
-import os
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -23,7 +21,7 @@ from phi4train.data.samples.prompts import CHAT_TEMPLATE_VERSION
 from phi4train.data.shards.manifest import is_url
 from phi4train.data.shards.source import ByteSource
 from phi4train.errors import ManifestError
-from phi4train.files import sync_folder, write_atomically
+from phi4train.files import publish_folder, temporary_name
 
 INDEX_VERSION = 4
 
@@ -149,29 +147,20 @@ def write_index(folder: Path, summary: IndexSummary, samples: Rows, media: Rows,
     Raises:
         ManifestError: the disk is full or not writable; the index that was there stays.
     """
-    temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
-    replaced = folder.with_name(f"{folder.name}.old-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_name(folder)
     try:
         temporary.mkdir(parents=True)
         key_bytes = np.frombuffer("".join(keys).encode(), dtype=np.uint8)
         for name, array in (("samples", samples), ("media", media), ("keys", key_bytes)):
-            buffer = io.BytesIO()
-            np.save(buffer, array, allow_pickle=False)
-            write_atomically(temporary / f"{name}.npy", buffer.getvalue())
-        write_atomically(temporary / "index.json", json.dumps(asdict(summary), indent=1).encode())
-        sync_folder(temporary)
-        if folder.exists():
-            folder.rename(replaced)
-        temporary.rename(folder)
-        sync_folder(folder.parent)
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        (temporary / "index.json").write_text(json.dumps(asdict(summary), indent=1))
+        publish_folder(temporary, folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise ManifestError(
             f"index {folder} must be writable · found {error.strerror or error} · free space or mend "
             "permissions, then index it again"
         ) from error
-    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def probe_shard(source: ByteSource, location: str) -> str:

@@ -1,4 +1,4 @@
-"""Shards: tar files of samples, written atomically and read by byte range, on disk or from a URL."""
+"""The bytes of shards by range, on disk or from a URL with a bounded cache."""
 
 import hashlib
 import os

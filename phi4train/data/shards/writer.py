@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from phi4train.data.media.registry import kind_of_extension, media_kinds
 from phi4train.errors import ManifestError
-from phi4train.files import sync_folder
+from phi4train.files import publish_file
 
 _BLOCK = tarfile.BLOCKSIZE
 
@@ -92,14 +92,11 @@ class ShardWriter:
     def _finish_shard(self) -> None:
         if self._file is None:
             return
-        temporary, final = self._temporary_path, self._next_path
+        final = self._next_path
         try:
             self._file.write(b"\0" * 2 * _BLOCK)
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            publish_file(self._file, self._temporary_path, final)
             self._file.close()
-            temporary.replace(final)
-            sync_folder(final.parent)
         except OSError as error:
             self._discard_shard()
             raise _write_error(final, error) from error

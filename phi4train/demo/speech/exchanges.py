@@ -1,6 +1,6 @@
 """What is said, asked and answered in each speech task, apart from how it is heard or written.
 
-An `Exchange` is spoken by `speech.py` and written by `written_speech.py`: both share words and answers.
+An `Exchange` is spoken by `spoken.py` and written by `written.py`: both share words and answers.
 """
 
 import re

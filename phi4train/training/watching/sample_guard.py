@@ -1,4 +1,4 @@
-"""What happens around the steps. A callback knows no other callback and never changes the maths."""
+"""Counts samples, and stops a run whose data are bad."""
 
 import lightning as L
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from phi4train.checkpoint import store
+from phi4train import files
 from phi4train.checkpoint.store import (
     clean_up,
     find_damage,
@@ -58,7 +58,7 @@ def test_a_full_disk_leaves_the_old_folder_and_nothing_else(
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store, "_fsync", full)
+    monkeypatch.setattr(files, "sync", full)
     with pytest.raises(CheckpointError, match=r"room for a full checkpoint.*No space left.*free disk space"):
         write_folder(tmp_path / "x", TENSORS, {"state": {"step": 2}})
     assert [p.name for p in tmp_path.iterdir()] == ["x"]

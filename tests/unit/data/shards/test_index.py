@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from phi4train import files
 from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
 from phi4train.data.shards import index
 from phi4train.data.shards.index import IndexSummary, MappedArrays, ShardIndex, index_folder, load_index
@@ -80,7 +81,7 @@ def test_a_full_disk_keeps_the_old_index(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(index, "write_atomically", full)
+    monkeypatch.setattr(files, "sync", full)
     with pytest.raises(ManifestError, match="No space left on device"):
         build(path)
     assert load(path).num_samples == 9 and len(list(tmp_path.iterdir())) == 2
