@@ -51,8 +51,9 @@ class MicroBatchLoss(nn.Module):
         hidden_TD = self.model.decode_batch(embedded_TD, batch)
         forward = Forward(self.model, batch, embedded_TD, hidden_TD)
         objective, *others = self.losses
-        sums: list[LossSums | None] = [objective.loss.sums(forward, selections[0])]
-        loss = objective.weight * (sums[0].loss_sum / max(1, counts[0]))  # type: ignore[union-attr]
+        first = objective.loss.sums(forward, selections[0])
+        loss = objective.weight * (first.loss_sum / max(1, counts[0]))
+        sums: list[LossSums | None] = [first]
         for weighted, selection, count in zip(others, selections[1:], counts[1:], strict=True):
             own = weighted.loss.sums(forward, selection) if selection.num_targets else None
             if own is not None:

@@ -184,6 +184,13 @@ def test_hydra_stays_in_the_command_line_and_config() -> None:
     assert importers_of("hydra", "omegaconf") == {"cli", "config"}
 
 
+def test_verbs_about_data_and_artifacts_need_no_training() -> None:
+    verbs = [name for name in arrows() if name.startswith("phi4train.cli.data.")]
+    verbs += ["phi4train.cli.evaluate", "phi4train.cli.lineage"]
+    found = {other for name in verbs for other in arrows()[name] if other.startswith("phi4train.training")}
+    assert len(verbs) > 5 and found == set()
+
+
 def test_lightning_stays_in_training() -> None:
     assert importers_of("lightning", "pytorch_lightning") == {"training"}
 
