@@ -168,10 +168,13 @@ def _hardware_problems(config: Config) -> Iterator[str]:
             f"hardware.ranks must be 1 · found {hardware.ranks} · set hardware.ranks=1: training on several "
             "ranks is not there yet"
         )
-    context = config.data.context_tokens
-    if hardware.micro_batch_tokens < context:
+    loss = known_losses().get(config.objective)
+    branches = loss.num_branches if loss is not None else 1
+    longest = f"{branches} * data.context_tokens" if branches > 1 else "data.context_tokens"
+    if hardware.micro_batch_tokens < branches * config.data.context_tokens:
         yield (
-            f"hardware.micro_batch_tokens must hold the longest sample, data.context_tokens={context} · "
+            "hardware.micro_batch_tokens must hold the longest sample, "
+            f"{longest}={branches * config.data.context_tokens} · "
             f"found {hardware.micro_batch_tokens} · raise the one or lower the other"
         )
     step = hardware.ranks * hardware.micro_batch_tokens

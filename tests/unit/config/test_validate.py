@@ -4,6 +4,7 @@ import pytest
 
 from phi4train.config.load import load_config
 from phi4train.errors import ConfigError
+from phi4train.objectives.registry import NamedLoss, register_loss, unregister_loss
 
 HEADS = "model.language_model.num_heads"
 FIXED = [
@@ -136,3 +137,14 @@ def test_a_learning_rate_law_needs_a_token_budget() -> None:
         "budget.tokens",
         "optimizer.lr_law",
     ]
+
+
+def test_a_loss_of_two_branches_needs_micro_batches_that_hold_both() -> None:
+    register_loss(NamedLoss("pairs", "not:built", num_branches=2))
+    try:
+        asked = ["stage=lm_sft", "scale=demo", "objective=pairs", "data.context_tokens=1024"]
+        with pytest.raises(ConfigError, match=r"2 \* data.context_tokens=2048 · found 1024"):
+            load_config([*asked, "hardware.micro_batch_tokens=1024"])
+        load_config([*asked, "hardware.micro_batch_tokens=2048", "budget.global_batch_tokens=2048"])
+    finally:
+        unregister_loss("pairs")
