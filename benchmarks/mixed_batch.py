@@ -22,7 +22,7 @@ import torch
 from phi4train.batch import IGNORE_INDEX, Batch
 from phi4train.config.load import load_config
 from phi4train.data.batches.collate import collate
-from phi4train.data.batches.decoding import DecodedSample
+from phi4train.data.batches.encoding import DecodedSample
 from phi4train.data.media.images import ImageGeometry, ProcessedImage
 from phi4train.data.samples.prompts import EncodedSample, MediaSlot
 from phi4train.data.samples.records import MediaPart, Message, Sample, TextPart
@@ -64,7 +64,7 @@ def draw_sample(mode: str, number: int, shape: ModelShape) -> DecodedSample:
     labels[-NUM_TARGETS:] = ids[-NUM_TARGETS:]
     turn = Message("user", (*(slot.part for slot in slots), TextPart("")))
     encoded = EncodedSample(ids.astype(np.int32), labels.astype(np.int32), tuple(slots))
-    return DecodedSample(f"{mode}/{number}", Sample(key=mode, messages=(turn,)), encoded, tuple(media))
+    return DecodedSample(f"{mode}/{number}", Sample(key=mode, messages=(turn,)), (encoded,), tuple(media))
 
 
 def build_sides(modes: Sequence[str], tokens: int, shape: ModelShape) -> dict[str, list[Batch]]:
@@ -72,7 +72,7 @@ def build_sides(modes: Sequence[str], tokens: int, shape: ModelShape) -> dict[st
     by_mode: dict[str, list[DecodedSample]] = {}
     for mode in modes:
         samples = by_mode[mode] = []
-        while sum(len(sample.encoded.input_ids) for sample in samples) < tokens:
+        while sum(sample.num_tokens for sample in samples) < tokens:
             samples.append(draw_sample(mode, len(samples), shape))
     shares = [
         [s for samples in by_mode.values() for s in samples[i :: len(modes)]] for i in range(len(modes))
