@@ -88,9 +88,9 @@ def test_a_stale_folder_is_refused_with_all_reasons_and_a_damaged_one_with_its_o
     config: Config, folder: RunFolder
 ) -> None:
     save(folder, 2)
-    with pytest.raises(ResumeError, match=r"they differ:\n  recipe: seed: 0 -> 7\n  data: a -> b\n"):
+    with pytest.raises(ResumeError, match=r"found others in .*:\n  recipe: seed: 0 -> 7\n  data: a -> b\n"):
         decide(config, folder, Resume.auto, STALE)
-    with pytest.raises(CheckpointError, match=r"must be complete\. Or start anew with resume=overwrite"):
+    with pytest.raises(CheckpointError, match=r"must be complete\., or start anew with resume=overwrite"):
         decide(config, folder, Resume.auto, DAMAGED)
 
 
@@ -100,12 +100,12 @@ def test_what_is_gone_on_from_belongs_to_the_data_and_parents_of_today(
     save(folder, 2)
     inputs: Any = SimpleNamespace(fingerprints=lambda: {"data": "d"})
     stage = OpenedStage(replace(config, resume=Resume.auto), folder, inputs)
-    with pytest.raises(ResumeError, match="started from: data changed"):
+    with pytest.raises(ResumeError, match="started from · found changed: data · put them back"):
         state_to_go_on_from(stage, INTERRUPTED, Console(quiet=True))
 
 
 def test_a_state_belongs_to_its_inputs() -> None:
     state = TrainingState(1, {}, {}, {}, {"inputs": {"data": "a", "parent lm": "b"}})
     check_fingerprints(state, {"parent lm": "b", "data": "a"})
-    with pytest.raises(ResumeError, match=r"started from: data, init.x, parent lm changed\. Put them back"):
+    with pytest.raises(ResumeError, match="found changed: data, init.x, parent lm · put them back"):
         check_fingerprints(state, {"data": "z", "init.x": "c"})
