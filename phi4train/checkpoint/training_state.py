@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,16 @@ import torch
 from torch import Tensor
 
 from phi4train.checkpoint.store import (
-    clean_up,
     find_damage,
     read_document,
     read_tensors,
     write_folder,
 )
-from phi4train.errors import CheckpointError
 
 _STEP_FOLDER = re.compile(r"step=(\d{8,})")
+_FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json")
+DAMAGED_MARK = "damaged-"
+"""Before the name of a checkpoint that was set aside: it is no checkpoint any more, and stays."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,23 @@ def restore_random_state(states: Mapping[str, Tensor]) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
+@dataclass(frozen=True)
+class DamagedCheckpoint:
+    """A checkpoint that cannot be gone on from, and why."""
+
+    path: Path
+    damage: str
+
+    def set_aside(self) -> Path:
+        """Renames it, so that it neither counts nor takes a good one's place; returns the new path."""
+        aside = self.path.with_name(f"{DAMAGED_MARK}{self.path.name}")
+        if aside.exists():
+            aside = aside.with_name(f"{aside.name}-{uuid.uuid4().hex[:8]}")
+        return self.path.rename(aside)
+
+
 class CheckpointFolder:
-    """The checkpoints of one run.
+    """The checkpoints of one run. What a process has saved or verified itself counts as whole from then on.
 
     Args:
         path: `runs/<stage>/<run>/checkpoints`.
@@ -69,57 +86,69 @@ class CheckpointFolder:
         self._path = path
         self._keep_last_n = keep_last_n
         self._keep_every_n = keep_every_n
+        self._known_whole: set[int] = set()
 
     def steps(self) -> list[int]:
         """Steps that have a published folder, ascending."""
         if not self._path.is_dir():
             return []
-        matches = (_STEP_FOLDER.fullmatch(p.name) for p in self._path.iterdir())
-        return sorted(int(match[1]) for match in matches if match)
+        names = {path.name for path in self._path.iterdir()}
+        steps = (int(match[1]) for match in map(_STEP_FOLDER.fullmatch, names) if match)
+        return sorted(step for step in steps if self._folder(step).name in names)
 
     def save(self, state: TrainingState) -> Path:
-        """Publishes a checkpoint and then deletes those that need not be kept."""
+        """Publishes a checkpoint and then deletes those that need not be kept beside whole newer ones."""
         folder = self._folder(state.step)
         write_folder(
             folder,
             tensors={"model": state.model, "optimizer": state.optimizer, "random": state.random},
             documents={"state": {"step": state.step, "progress": dict(state.progress)}},
         )
+        self._known_whole.add(state.step)
         self._prune()
         return folder
 
-    def newest_complete(self) -> tuple[Path | None, list[str]]:
-        """The newest checkpoint whose files verify, and a line for each newer one that was passed over."""
-        if self._path.is_dir():
-            clean_up(self._path)
-        passed_over: list[str] = []
+    def newest_complete(self) -> tuple[Path | None, list[DamagedCheckpoint]]:
+        """The newest checkpoint whose files verify, and the newer ones, which do not; changes nothing."""
+        damaged: list[DamagedCheckpoint] = []
         for step in reversed(self.steps()):
             folder = self._folder(step)
-            damage = find_damage(folder)
+            damage = self._find_damage(step)
             if damage is None:
-                return folder, passed_over
-            passed_over.append(f"{folder} is damaged and passed over: {damage}")
-        return None, passed_over
+                return folder, damaged
+            damaged.append(DamagedCheckpoint(folder, damage))
+        return None, damaged
+
+    def set_aside(self) -> list[Path]:
+        """Damaged checkpoints that earlier starts have set aside."""
+        return sorted(self._path.glob(f"{DAMAGED_MARK}*"))
 
     def newest_fingerprints(self) -> Mapping[str, str] | None:
-        """Fingerprints of what the newest readable checkpoint was trained from; None: there is none."""
-        for step in reversed(self.steps()):
-            try:
-                inputs: Mapping[str, str] = read_document(self._folder(step), "state")["progress"]["inputs"]
-            except (CheckpointError, KeyError, TypeError):
-                continue
-            return inputs
-        return None
+        """Fingerprints of what the newest complete checkpoint was trained from; None: there is none."""
+        newest, _ = self.newest_complete()
+        if newest is None:
+            return None
+        inputs: Mapping[str, str] = read_document(newest, "state")["progress"]["inputs"]
+        return inputs
+
+    def _find_damage(self, step: int) -> str | None:
+        damage = find_damage(self._folder(step), must_list=_FILES)
+        if damage is None:
+            self._known_whole.add(step)
+        else:
+            self._known_whole.discard(step)
+        return damage
 
     def _folder(self, step: int) -> Path:
         return self._path / f"step={step:08d}"
 
     def _prune(self) -> None:
-        steps = self.steps()
-        kept = set(steps[-self._keep_last_n :])
-        kept |= {step for step in steps if self._keep_every_n and step % self._keep_every_n == 0}
-        for step in steps:
-            if step not in kept:
+        """Deletes what is older than the `keep_last_n` newest whole ones, and need not be kept."""
+        num_whole = 0
+        for step in reversed(self.steps()):
+            if num_whole < self._keep_last_n:
+                num_whole += step in self._known_whole or self._find_damage(step) is None
+            elif not (self._keep_every_n and step % self._keep_every_n == 0):
                 shutil.rmtree(self._folder(step), ignore_errors=True)
 
 
