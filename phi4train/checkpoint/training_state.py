@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from phi4train.checkpoint.finiteness import find_non_finite
 from phi4train.checkpoint.store import (
     find_damage,
     read_document,
     read_tensors,
     write_folder,
 )
+from phi4train.errors import CheckpointError, NonFiniteError
 
 _STEP_FOLDER = re.compile(r"step=(\d{8,})")
 _FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json")
@@ -97,7 +99,19 @@ class CheckpointFolder:
         return sorted(step for step in steps if self._folder(step).name in names)
 
     def save(self, state: TrainingState) -> Path:
-        """Publishes a checkpoint and then deletes those that need not be kept beside whole newer ones."""
+        """Publishes a checkpoint and then deletes those that need not be kept beside whole newer ones.
+
+        Raises:
+            NonFiniteError: a weight or a moment of the optimizer is not finite; nothing was written.
+            CheckpointError: it could not be written.
+        """
+        found = find_non_finite({**state.model, **state.optimizer})
+        if found is not None:
+            raise NonFiniteError(
+                f"weights and optimizer state must be finite to be saved · found {found} after step "
+                f"{state.step} · lower optimizer.lr, or look at the last steps in metrics.jsonl; "
+                f"{self.last_good()}"
+            )
         folder = self._folder(state.step)
         write_folder(
             folder,
@@ -118,6 +132,11 @@ class CheckpointFolder:
                 return folder, damaged
             damaged.append(DamagedCheckpoint(folder, damage))
         return None, damaged
+
+    def last_good(self) -> str:
+        """Which checkpoint there is to go back to, in words."""
+        newest, _ = self.newest_complete()
+        return "no checkpoint was saved before" if newest is None else f"the last good checkpoint is {newest}"
 
     def set_aside(self) -> list[Path]:
         """Damaged checkpoints that earlier starts have set aside."""
@@ -153,12 +172,24 @@ class CheckpointFolder:
 
 
 def load_training_state(folder: Path) -> TrainingState:
-    """Reads a checkpoint folder that `newest_complete` has verified."""
+    """Reads a checkpoint folder that `newest_complete` has verified.
+
+    Raises:
+        CheckpointError: a weight or a moment of the optimizer is not finite.
+    """
     document = read_document(folder, "state")
-    return TrainingState(
+    state = TrainingState(
         step=document["step"],
         model=read_tensors(folder, "model"),
         optimizer=read_tensors(folder, "optimizer"),
         random=read_tensors(folder, "random"),
         progress=document["progress"],
     )
+    found = find_non_finite({**state.model, **state.optimizer})
+    if found is not None:
+        raise CheckpointError(
+            f"the checkpoint {folder} must hold finite numbers only · found {found} · move it out of "
+            f"{folder.parent} to go on from an earlier one, or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)"
+        )
+    return state

@@ -11,6 +11,7 @@ from phi4train.checkpoint.training_state import (
     load_training_state,
     restore_random_state,
 )
+from phi4train.errors import CheckpointError, NonFiniteError
 
 
 def state(step: int) -> TrainingState:
@@ -103,3 +104,30 @@ def test_random_numbers_go_on_where_they_were() -> None:
     torch.rand(7)
     restore_random_state(captured)
     assert torch.equal(torch.rand(5), expected)
+
+
+@pytest.mark.parametrize("part", ["model", "optimizer"])
+def test_numbers_that_are_not_finite_are_not_saved_and_the_last_good_checkpoint_is_named(
+    tmp_path: Path, part: str
+) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last_n=1, keep_every_n=0)
+    bad = replace(state(2), **{part: {"language_model/w": torch.tensor([1.0, float("nan")])}})
+    with pytest.raises(NonFiniteError, match=r"1 of 2 numbers of language_model/w .*no checkpoint was saved"):
+        folder.save(bad)
+    folder.save(state(1))
+    with pytest.raises(
+        NonFiniteError, match=r"after step 2 · .* the last good checkpoint is .*step=00000001"
+    ):
+        folder.save(bad)
+    assert folder.steps() == [1]
+
+
+def test_a_checkpoint_of_numbers_that_are_not_finite_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last_n=1, keep_every_n=0)
+    with monkeypatch.context() as older_version:
+        older_version.setattr("phi4train.checkpoint.training_state.find_non_finite", lambda tensors: None)
+        saved = folder.save(replace(state(2), model={"x/w": torch.tensor([float("inf")])}))
+    with pytest.raises(CheckpointError, match=r"step=00000002 must hold finite numbers only · found 1 of 1"):
+        load_training_state(saved)
