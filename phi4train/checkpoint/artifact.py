@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from phi4train.checkpoint.finiteness import find_non_finite
 from phi4train.checkpoint.store import find_damage, read_document, read_tensors, write_folder
-from phi4train.errors import CheckpointError
+from phi4train.errors import CheckpointError, NonFiniteError
 
 LINEAGE_NAME = "lineage"
 FORMAT = 1
@@ -132,8 +133,17 @@ def save_artifact(
     """Publishes the trained components with their lineage, atomically, and reads them back.
 
     Raises:
+        NonFiniteError: a tensor holds numbers that are not finite; nothing was written.
         CheckpointError: it could not be written, or does not read back as it was in memory.
     """
+    found = find_non_finite(
+        {f"{name}/{key}": tensor for name, state in components.items() for key, tensor in state.items()}
+    )
+    if found is not None:
+        raise NonFiniteError(
+            f"the tensors of the artifact {path} must be finite · found {found} · lower optimizer.lr, or "
+            "look at the last steps in metrics.jsonl, and train the stage again; nothing was published"
+        )
     hashes = {name: hash_tensors(state) for name, state in components.items()}
     parent_identities = {name: parent.lineage.identity for name, parent in parents.items()}
     identity = hashlib.sha256(
@@ -232,12 +242,22 @@ def all_components(artifacts: Mapping[str, Artifact]) -> set[str]:
 
 
 def load_component(artifact: Artifact, component: str) -> dict[str, Tensor]:
-    """Tensors of a component that the artifact itself holds, checked against the lineage's hash."""
+    """Tensors of a component that the artifact itself holds, finite and as the lineage's hash says.
+
+    Raises:
+        CheckpointError: they cannot be read, are others, or are not finite.
+    """
     state = read_tensors(artifact.path, component)
     if hash_tensors(state) != artifact.lineage.components[component]:
         raise CheckpointError(
             f"{artifact.path}/{component}.safetensors must match the hash in its lineage · found other "
             f"tensors · {_MENDING}"
+        )
+    found = find_non_finite(state)
+    if found is not None:
+        raise CheckpointError(
+            f"{artifact.path}/{component}.safetensors must hold finite numbers only · found {found} · "
+            f"{_MENDING}"
         )
     return state
 

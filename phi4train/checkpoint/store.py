@@ -7,7 +7,7 @@ with sizes and sha256 comes last, and a rename publishes it: it exists complete 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,13 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def find_damage(folder: Path, hash_tensor_files: bool = True) -> str | None:
+def find_damage(folder: Path, hash_tensor_files: bool = True, must_list: Collection[str] = ()) -> str | None:
     """Returns what is wrong with a written folder, or None when every file has its recorded size and hash.
 
-    Without `hash_tensor_files` only the size of safetensors files is checked.
+    Args:
+        folder: as `write_folder` leaves it.
+        hash_tensor_files: False: only the size of safetensors files is checked.
+        must_list: names of files without which it is not whole.
     """
     try:
         entries = json.loads((folder / FILES_NAME).read_text())
@@ -84,15 +87,21 @@ def find_damage(folder: Path, hash_tensor_files: bool = True) -> str | None:
         return f"{FILES_NAME} is missing or unreadable"
     if not _is_file_list(entries):
         return f"{FILES_NAME} is no list of files with their bytes and sha256"
+    for name in must_list:
+        if name not in entries:
+            return f"{FILES_NAME} does not list {name}"
     for name, entry in entries.items():
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size != entry["bytes"]:
-            return f"{name} has {path.stat().st_size} bytes instead of {entry['bytes']}"
         hashed = hash_tensor_files or path.suffix != ".safetensors"
-        if hashed and file_sha256(path) != entry["sha256"]:
-            return f"{name} does not match its sha256"
+        try:
+            if not path.is_file():
+                return f"{name} is missing"
+            if path.stat().st_size != entry["bytes"]:
+                return f"{name} has {path.stat().st_size} bytes instead of {entry['bytes']}"
+            if hashed and file_sha256(path) != entry["sha256"]:
+                return f"{name} does not match its sha256"
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror})"
     return None
 
 

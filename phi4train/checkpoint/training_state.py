@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from phi4train.checkpoint.finiteness import find_non_finite
 from phi4train.checkpoint.store import (
-    clean_up,
     find_damage,
     read_document,
     read_tensors,
     write_folder,
 )
-from phi4train.errors import CheckpointError
+from phi4train.errors import CheckpointError, NonFiniteError
 
 _STEP_FOLDER = re.compile(r"step=(\d{8,})")
+_FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json")
+DAMAGED_MARK = "damaged-"
+"""Before the name of a checkpoint that was set aside: it is no checkpoint any more, and stays."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,23 @@ def restore_random_state(states: Mapping[str, Tensor]) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
+@dataclass(frozen=True)
+class DamagedCheckpoint:
+    """A checkpoint that cannot be gone on from, and why."""
+
+    path: Path
+    damage: str
+
+    def set_aside(self) -> Path:
+        """Renames it, so that it neither counts nor takes a good one's place; returns the new path."""
+        aside = self.path.with_name(f"{DAMAGED_MARK}{self.path.name}")
+        if aside.exists():
+            aside = aside.with_name(f"{aside.name}-{uuid.uuid4().hex[:8]}")
+        return self.path.rename(aside)
+
+
 class CheckpointFolder:
-    """The checkpoints of one run.
+    """The checkpoints of one run. What a process has saved or verified itself counts as whole from then on.
 
     Args:
         path: `runs/<stage>/<run>/checkpoints`.
@@ -69,67 +88,108 @@ class CheckpointFolder:
         self._path = path
         self._keep_last_n = keep_last_n
         self._keep_every_n = keep_every_n
+        self._known_whole: set[int] = set()
 
     def steps(self) -> list[int]:
         """Steps that have a published folder, ascending."""
         if not self._path.is_dir():
             return []
-        matches = (_STEP_FOLDER.fullmatch(p.name) for p in self._path.iterdir())
-        return sorted(int(match[1]) for match in matches if match)
+        names = {path.name for path in self._path.iterdir()}
+        steps = (int(match[1]) for match in map(_STEP_FOLDER.fullmatch, names) if match)
+        return sorted(step for step in steps if self._folder(step).name in names)
 
     def save(self, state: TrainingState) -> Path:
-        """Publishes a checkpoint and then deletes those that need not be kept."""
+        """Publishes a checkpoint and then deletes those that need not be kept beside whole newer ones.
+
+        Raises:
+            NonFiniteError: a weight or a moment of the optimizer is not finite; nothing was written.
+            CheckpointError: it could not be written.
+        """
+        found = find_non_finite({**state.model, **state.optimizer})
+        if found is not None:
+            raise NonFiniteError(
+                f"weights and optimizer state must be finite to be saved · found {found} after step "
+                f"{state.step} · lower optimizer.lr, or look at the last steps in metrics.jsonl; "
+                f"{self.last_good()}"
+            )
         folder = self._folder(state.step)
         write_folder(
             folder,
             tensors={"model": state.model, "optimizer": state.optimizer, "random": state.random},
             documents={"state": {"step": state.step, "progress": dict(state.progress)}},
         )
+        self._known_whole.add(state.step)
         self._prune()
         return folder
 
-    def newest_complete(self) -> tuple[Path | None, list[str]]:
-        """The newest checkpoint whose files verify, and a line for each newer one that was passed over."""
-        if self._path.is_dir():
-            clean_up(self._path)
-        passed_over: list[str] = []
+    def newest_complete(self) -> tuple[Path | None, list[DamagedCheckpoint]]:
+        """The newest checkpoint whose files verify, and the newer ones, which do not; changes nothing."""
+        damaged: list[DamagedCheckpoint] = []
         for step in reversed(self.steps()):
             folder = self._folder(step)
-            damage = find_damage(folder)
+            damage = self._find_damage(step)
             if damage is None:
-                return folder, passed_over
-            passed_over.append(f"{folder} is damaged and passed over: {damage}")
-        return None, passed_over
+                return folder, damaged
+            damaged.append(DamagedCheckpoint(folder, damage))
+        return None, damaged
+
+    def last_good(self) -> str:
+        """Which checkpoint there is to go back to, in words."""
+        newest, _ = self.newest_complete()
+        return "no checkpoint was saved before" if newest is None else f"the last good checkpoint is {newest}"
+
+    def set_aside(self) -> list[Path]:
+        """Damaged checkpoints that earlier starts have set aside."""
+        return sorted(self._path.glob(f"{DAMAGED_MARK}*"))
 
     def newest_fingerprints(self) -> Mapping[str, str] | None:
-        """Fingerprints of what the newest readable checkpoint was trained from; None: there is none."""
-        for step in reversed(self.steps()):
-            try:
-                inputs: Mapping[str, str] = read_document(self._folder(step), "state")["progress"]["inputs"]
-            except (CheckpointError, KeyError, TypeError):
-                continue
-            return inputs
-        return None
+        """Fingerprints of what the newest complete checkpoint was trained from; None: there is none."""
+        newest, _ = self.newest_complete()
+        if newest is None:
+            return None
+        inputs: Mapping[str, str] = read_document(newest, "state")["progress"]["inputs"]
+        return inputs
+
+    def _find_damage(self, step: int) -> str | None:
+        damage = find_damage(self._folder(step), must_list=_FILES)
+        if damage is None:
+            self._known_whole.add(step)
+        else:
+            self._known_whole.discard(step)
+        return damage
 
     def _folder(self, step: int) -> Path:
         return self._path / f"step={step:08d}"
 
     def _prune(self) -> None:
-        steps = self.steps()
-        kept = set(steps[-self._keep_last_n :])
-        kept |= {step for step in steps if self._keep_every_n and step % self._keep_every_n == 0}
-        for step in steps:
-            if step not in kept:
+        """Deletes what is older than the `keep_last_n` newest whole ones, and need not be kept."""
+        num_whole = 0
+        for step in reversed(self.steps()):
+            if num_whole < self._keep_last_n:
+                num_whole += step in self._known_whole or self._find_damage(step) is None
+            elif not (self._keep_every_n and step % self._keep_every_n == 0):
                 shutil.rmtree(self._folder(step), ignore_errors=True)
 
 
 def load_training_state(folder: Path) -> TrainingState:
-    """Reads a checkpoint folder that `newest_complete` has verified."""
+    """Reads a checkpoint folder that `newest_complete` has verified.
+
+    Raises:
+        CheckpointError: a weight or a moment of the optimizer is not finite.
+    """
     document = read_document(folder, "state")
-    return TrainingState(
+    state = TrainingState(
         step=document["step"],
         model=read_tensors(folder, "model"),
         optimizer=read_tensors(folder, "optimizer"),
         random=read_tensors(folder, "random"),
         progress=document["progress"],
     )
+    found = find_non_finite({**state.model, **state.optimizer})
+    if found is not None:
+        raise CheckpointError(
+            f"the checkpoint {folder} must hold finite numbers only · found {found} · move it out of "
+            f"{folder.parent} to go on from an earlier one, or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)"
+        )
+    return state

@@ -1,6 +1,7 @@
 """A stage opened: its folder and all that it is trained from, found once and shared by whoever asks."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from phi4train.checkpoint.training_state import CheckpointFolder
 from phi4train.config.schema import Config
@@ -24,7 +25,7 @@ class OpenedStage:
     folder: RunFolder
     inputs: StageInputs
 
-    @property
+    @cached_property
     def checkpoints(self) -> CheckpointFolder:
         """The checkpoints of the run, and which of them are kept."""
         settings = self.config.checkpoint

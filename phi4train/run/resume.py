@@ -1,14 +1,20 @@
 """Where a run starts from: nothing, or its newest complete checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
-from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
+from phi4train.checkpoint.training_state import (
+    CheckpointFolder,
+    DamagedCheckpoint,
+    TrainingState,
+    load_training_state,
+)
 from phi4train.config.schema import Resume
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.run.opened import OpenedStage
+from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
 
 
@@ -40,20 +46,34 @@ def state_to_go_on_from(stage: OpenedStage, status: StageStatus, console: Consol
             "put them back, choose another run.name, or start anew with resume=overwrite "
             "(the old run is set aside, not deleted)"
         )
-    state = _newest_state(stage.checkpoints, console)
-    if state is not None:
-        check_fingerprints(state, stage.inputs.fingerprints())
+    newest, damaged = stage.checkpoints.newest_complete()
+    if newest is None:
+        _refuse_without_a_whole_one(stage.checkpoints, damaged, folder)
+        return None
+    state = load_training_state(newest)
+    check_fingerprints(state, stage.inputs.fingerprints())
+    for checkpoint in damaged:
+        console.print(
+            f"[yellow]{checkpoint.path} is damaged ({checkpoint.damage}): set aside as "
+            f"{checkpoint.set_aside().name}[/]"
+        )
+    console.print(f"resuming from {newest}")
     return state
 
 
-def _newest_state(checkpoints: CheckpointFolder, console: Console) -> TrainingState | None:
-    newest, passed_over = checkpoints.newest_complete()
-    for line in passed_over:
-        console.print(f"[yellow]{line}[/]")
-    if newest is None:
-        return None
-    console.print(f"resuming from {newest}")
-    return load_training_state(newest)
+def _refuse_without_a_whole_one(
+    checkpoints: CheckpointFolder, damaged: Sequence[DamagedCheckpoint], folder: RunFolder
+) -> None:
+    """Refuses to train again, without a word of the user, what damaged checkpoints had already learned."""
+    found = [f"{checkpoint.path.name}: {checkpoint.damage}" for checkpoint in damaged]
+    found += [f"{path.name}: set aside earlier" for path in checkpoints.set_aside()]
+    if found:
+        listed = "\n  ".join(("", *found))
+        raise CheckpointError(
+            f"{folder.checkpoints} must hold a complete checkpoint to go on from · found damaged ones only:"
+            f"{listed}\n · restore one from a copy, or start anew with resume=overwrite "
+            "(the old run is set aside, not deleted)"
+        )
 
 
 def check_fingerprints(state: TrainingState, inputs: Mapping[str, Any]) -> None:

@@ -145,5 +145,5 @@ class StageModule(L.LightningModule):
             f"loss and gradient must be finite, but for fewer than safety.max_bad_steps={self.max_bad_steps} "
             f"steps in a row · found loss {loss} and gradient norm {grad_norm} at step {batch.step}, of "
             f"{', '.join(keys[:20])}{' …' if len(keys) > 20 else ''} · lower optimizer.lr, or look at them "
-            "with `phi4train data show`; the last checkpoint is untouched"
+            "with `phi4train data show`"
         )

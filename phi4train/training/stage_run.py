@@ -1,5 +1,6 @@
 """What a stage does once it is composed: fits, saves, evaluates, proves and publishes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from phi4train.checkpoint.artifact import Artifact, save_artifact
 from phi4train.config.convert import config_to_dict
 from phi4train.config.schema import MACHINE_KEYS, Resume
 from phi4train.data.batches.loader import build_loader
-from phi4train.errors import StageInterrupted
+from phi4train.errors import NonFiniteError, StageInterrupted
 from phi4train.evaluation.held_out import HeldOut, one_line
+from phi4train.evaluation.metrics.metric import overall_key
+from phi4train.evaluation.metrics.perplexity import LOSS as EVAL_LOSS
 from phi4train.evaluation.report import save_report
 from phi4train.evaluation.table import report_tables
 from phi4train.model.ownership import Ownership
@@ -82,22 +85,36 @@ class StageRun:
         saver = PeriodicSave(self.save, config.checkpoint.every_n_steps, self.module.ranks)
         with ExitStack() as open_sinks:
             observers = self._observers(clock, [open_sinks.enter_context(sink) for sink in self._sinks()])
-            fit(self.module, clock, config.hardware, [*observers, saver], self.stage.folder.path)
+            try:
+                fit(self.module, clock, config.hardware, [*observers, saver], self.stage.folder.path)
+            except NonFiniteError as error:
+                told = str(error)
+                raise NonFiniteError(f"{told}; {self.stage.checkpoints.last_good()}") from None
         if self.module.next_step not in self.stage.checkpoints.steps():
             self.save(self.module.next_step)
         if saver.stop_signal is not None:
             # Under another mode the same command would start anew, or refuse the folder.
             mode = "" if config.resume is Resume.auto else f", but without resume={config.resume.name},"
+            kept = f"the state is saved in {self.stage.folder.checkpoints}"
+            if self.module.num_bad_in_a_row:
+                kept = (
+                    f"the last steps were not finite and are not saved; {self.stage.checkpoints.last_good()}"
+                )
             raise StageInterrupted(
                 f"the stage must run for {max_steps} steps · found {saver.stop_signal.name} after step "
-                f"{self.module.next_step} · start the same command again{mode} to go on; the state is saved "
-                f"in {self.stage.folder.checkpoints}"
+                f"{self.module.next_step} · start the same command again{mode} to go on; {kept}"
             )
         assert self.module.next_step == max_steps
 
     def save(self, step: int) -> None:
-        """Publishes the state after `step` steps, but none that learned beside a frozen tensor that moved."""
+        """Publishes the state after `step` steps, but none that learned beside a frozen tensor that moved.
+
+        While steps are not finite nothing is saved: whoever goes on does so from before them.
+        """
         self.prove_nothing_frozen_moved()
+        if self.module.num_bad_in_a_row:
+            self.console.print(f"[yellow]no checkpoint after step {step}, which was not finite[/]")
+            return
         trainable, inputs = self.stage.config.trainable, self.stage.inputs.fingerprints()
         state = capture_state(self.module, self.owned, trainable, self.progress, inputs, step)
         self.stage.checkpoints.save(state)
@@ -110,6 +127,20 @@ class StageRun:
         """
         frozen_now = hash_frozen(self.owned, self.stage.config.trainable)
         assert_nothing_frozen_moved(self.frozen_before, frozen_now)
+
+    def prove_last_step_finite(self) -> None:
+        """Refuses weights that the last steps could not learn with.
+
+        Raises:
+            NonFiniteError: the last step was not finite.
+        """
+        num_bad = self.module.num_bad_in_a_row
+        if num_bad:
+            raise NonFiniteError(
+                "the last step must have a finite loss and gradient before its weights are published · found "
+                f"{num_bad} steps in a row at the end that do not · lower optimizer.lr, or look at their "
+                f"samples with `phi4train data show`; {self.stage.checkpoints.last_good()}"
+            )
 
     def evaluate(self, step: int) -> None:
         """Measures on a part of the held-out data, prints a line and logs it."""
@@ -125,8 +156,16 @@ class StageRun:
             return {}
         report = self.held_out.evaluate(self.module.model, with_baselines=True)
         self.console.print(report_tables(report))
+        metrics = report.metrics()
+        losses = {key: value for key, value in metrics.items() if overall_key(key) == EVAL_LOSS}
+        bad = [f"{key}={value}" for key, value in losses.items() if not math.isfinite(value)]
+        if bad:
+            raise NonFiniteError(
+                "the loss on held-out data must be finite before the weights are published · found "
+                f"{', '.join(bad)} · lower optimizer.lr; {self.stage.checkpoints.last_good()}"
+            )
         save_report(report, self.stage.folder.evaluation)
-        return report.metrics()
+        return metrics
 
     def _sinks(self) -> list[AbstractContextManager[MetricSink]]:
         config = self.stage.config

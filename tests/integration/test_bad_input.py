@@ -197,6 +197,19 @@ def test_a_loss_that_is_not_a_number(bench: Bench, told: Callable[[], str]) -> N
     assert bench.is_clean()
 
 
+def test_weights_whose_last_steps_were_not_finite_are_neither_saved_nor_published(
+    bench: Bench, told: Callable[[], str]
+) -> None:
+    bench.write(GOOD)
+    arguments = ["optimizer.lr=1e38", "schedule.kind=constant", "checkpoint.every_n_steps=1"]
+    assert bench.train(*arguments, "budget.max_steps=4") == 2
+    message = told()
+    assert "must" in message and "finite" in message and "checkpoint" in message
+    steps = [int(path.name[-8:]) for path in (bench.run / "checkpoints").glob("step=*")]
+    assert max(steps, default=0) <= 1
+    assert bench.is_clean()
+
+
 def full(*_: object) -> None:
     raise OSError(28, "No space left on device")
 

@@ -18,7 +18,7 @@ from phi4train.checkpoint.artifact import (
     save_artifact,
 )
 from phi4train.checkpoint.store import write_folder
-from phi4train.errors import CheckpointError
+from phi4train.errors import CheckpointError, NonFiniteError
 
 RECIPE = {"data": {"manifest": "demo"}, "seed": 0}
 
@@ -154,3 +154,23 @@ def test_the_hash_tells_names_shapes_and_types_apart() -> None:
         {"a": ones * 2},
     ]
     assert len({hash_tensors(state) for state in variants}) == len(variants)
+
+
+def test_numbers_that_are_not_finite_are_not_published(tmp_path: Path) -> None:
+    with pytest.raises(
+        NonFiniteError, match=r"finite · found 3 of 3 numbers of x/w NaN .* · lower optimizer.lr"
+    ):
+        save(tmp_path / "root", {"x": float("nan"), "y": 1.0})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parent_of_numbers_that_are_not_finite_is_refused_when_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older_version:
+        older_version.setattr("phi4train.checkpoint.artifact.find_non_finite", lambda tensors: None)
+        artifact = save(tmp_path / "root", {"x": float("inf")})
+    with pytest.raises(
+        CheckpointError, match=r"root/x.safetensors must .* · found 3 of 3 numbers of w NaN or"
+    ):
+        load_component(artifact, "x")

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from phi4train.checkpoint.training_state import (
@@ -9,6 +11,7 @@ from phi4train.checkpoint.training_state import (
     load_training_state,
     restore_random_state,
 )
+from phi4train.errors import CheckpointError, NonFiniteError
 
 
 def state(step: int) -> TrainingState:
@@ -34,10 +37,58 @@ def test_the_newest_complete_checkpoint_is_taken_and_a_damaged_one_named(tmp_pat
     newest = folder.save(state(2))
     (newest / "model.safetensors").write_bytes(b"cut")
     (tmp_path / "step=00000009.tmp-x").mkdir()
-    found, passed_over = folder.newest_complete()
+    found, damaged = folder.newest_complete()
     assert found == tmp_path / "step=00000001"
-    assert len(passed_over) == 1 and "step=00000002" in passed_over[0]
-    assert not (tmp_path / "step=00000009.tmp-x").exists()
+    assert [checkpoint.path for checkpoint in damaged] == [newest]
+    assert "model.safetensors has 3 bytes" in damaged[0].damage
+
+
+def flip(path: Path) -> None:
+    """One bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.json", "files.json"])
+def test_new_checkpoints_outlive_damaged_ones_of_later_steps(tmp_path: Path, name: str) -> None:
+    for step in (7, 14):
+        flip(CheckpointFolder(tmp_path, 2, 0).save(state(step)) / name)
+    (tmp_path / "step=00000039").mkdir()
+    for keep_last_n in (1, 2):
+        folder = CheckpointFolder(tmp_path, keep_last_n, keep_every_n=0)
+        for step in (2, 4, 6):
+            folder.save(state(step))
+        assert [step for step in folder.steps() if step < 7] == [2, 4, 6][-keep_last_n:]
+        newest, damaged = folder.newest_complete()
+        assert newest is not None and newest.name == "step=00000006"
+        assert [checkpoint.path.name[-2:] for checkpoint in damaged] == ["39", "14", "07"]
+
+
+def test_a_damaged_checkpoint_is_renamed_and_no_longer_counts(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
+    for _ in range(2):
+        (tmp_path / "step=00000039").mkdir()
+        (damaged,) = folder.newest_complete()[1]
+        assert damaged.set_aside().name.startswith("damaged-step=00000039")
+    assert folder.steps() == [] and len(folder.set_aside()) == 2
+
+
+def test_a_list_of_files_that_forgets_one_is_damage(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
+    (folder.save(state(1)) / "files.json").write_text("{}")
+    ((damaged,), newest) = folder.newest_complete()[::-1]
+    assert newest is None and "does not list model.safetensors" in damaged.damage
+
+
+def test_fingerprints_are_those_of_a_checkpoint_that_verifies(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
+    assert folder.newest_fingerprints() is None
+    for step in (1, 2):
+        saved = folder.save(replace(state(step), progress={"inputs": {"data": "000b"}}))
+    document = saved / "state.json"
+    document.write_text(document.read_text().replace("000b", "400b"))
+    assert folder.newest_fingerprints() == {"data": "000b"}
 
 
 def test_old_checkpoints_go_but_every_nth_stays(tmp_path: Path) -> None:
@@ -53,3 +104,30 @@ def test_random_numbers_go_on_where_they_were() -> None:
     torch.rand(7)
     restore_random_state(captured)
     assert torch.equal(torch.rand(5), expected)
+
+
+@pytest.mark.parametrize("part", ["model", "optimizer"])
+def test_numbers_that_are_not_finite_are_not_saved_and_the_last_good_checkpoint_is_named(
+    tmp_path: Path, part: str
+) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last_n=1, keep_every_n=0)
+    bad = replace(state(2), **{part: {"language_model/w": torch.tensor([1.0, float("nan")])}})
+    with pytest.raises(NonFiniteError, match=r"1 of 2 numbers of language_model/w .*no checkpoint was saved"):
+        folder.save(bad)
+    folder.save(state(1))
+    with pytest.raises(
+        NonFiniteError, match=r"after step 2 · .* the last good checkpoint is .*step=00000001"
+    ):
+        folder.save(bad)
+    assert folder.steps() == [1]
+
+
+def test_a_checkpoint_of_numbers_that_are_not_finite_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last_n=1, keep_every_n=0)
+    with monkeypatch.context() as older_version:
+        older_version.setattr("phi4train.checkpoint.training_state.find_non_finite", lambda tensors: None)
+        saved = folder.save(replace(state(2), model={"x/w": torch.tensor([float("inf")])}))
+    with pytest.raises(CheckpointError, match=r"step=00000002 must hold finite numbers only · found 1 of 1"):
+        load_training_state(saved)

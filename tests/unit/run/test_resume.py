@@ -66,13 +66,34 @@ def test_auto_goes_on_from_the_newest_complete_checkpoint_and_names_damaged_ones
     (folder.checkpoints / "step=00000004" / "model.safetensors").write_bytes(b"cut")
     step, printed = decide(config, folder, Resume.auto)
     assert step == 2
-    assert "step=00000004 is damaged and passed over" in printed and "resuming from" in printed
-
-
-def test_with_no_checkpoint_left_whole_it_starts_anew(config: Config, folder: RunFolder) -> None:
-    (save(folder, 2) / "files.json").unlink()
+    assert "step=00000004 is damaged (model.safetensors has 3 bytes" in printed
+    assert "set aside as damaged-step=00000004" in printed and "resuming from" in printed
     step, printed = decide(config, folder, Resume.auto)
-    assert step is None and "passed over" in printed
+    assert step == 2 and "damaged" not in printed, "told once"
+    assert (folder.checkpoints / "damaged-step=00000004" / "model.safetensors").is_file()
+
+
+def test_with_no_checkpoint_left_whole_it_refuses_and_touches_nothing(
+    config: Config, folder: RunFolder
+) -> None:
+    (save(folder, 2) / "files.json").unlink()
+    (folder.checkpoints / "step=00000039").mkdir()
+    before = sorted(folder.checkpoints.iterdir())
+    with pytest.raises(
+        CheckpointError,
+        match=r"must hold a complete checkpoint to go on from · found damaged ones only:\n"
+        r"  step=00000039: files.json is missing.*\n  step=00000002: files.json is missing.*\n"
+        r" · restore one from a copy, or start anew with resume=overwrite \(the old run is set aside",
+    ):
+        decide(config, folder, Resume.auto)
+    assert sorted(folder.checkpoints.iterdir()) == before
+    assert decide(config, folder, Resume.overwrite) == (None, "")
+
+
+def test_what_was_set_aside_as_damaged_is_still_a_run(config: Config, folder: RunFolder) -> None:
+    save(folder, 2).rename(folder.checkpoints / "damaged-step=00000002")
+    with pytest.raises(CheckpointError, match="damaged-step=00000002: set aside earlier"):
+        decide(config, folder, Resume.auto)
 
 
 def test_never_refuses_a_used_folder_and_overwrite_takes_it(config: Config, folder: RunFolder) -> None:
@@ -88,9 +109,9 @@ def test_a_stale_folder_is_refused_with_all_reasons_and_a_damaged_one_with_its_o
     config: Config, folder: RunFolder
 ) -> None:
     save(folder, 2)
-    with pytest.raises(ResumeError, match=r"they differ:\n  recipe: seed: 0 -> 7\n  data: a -> b\n"):
+    with pytest.raises(ResumeError, match=r"found others in .*:\n  recipe: seed: 0 -> 7\n  data: a -> b\n"):
         decide(config, folder, Resume.auto, STALE)
-    with pytest.raises(CheckpointError, match=r"must be complete\. Or start anew with resume=overwrite"):
+    with pytest.raises(CheckpointError, match=r"must be complete\., or start anew with resume=overwrite"):
         decide(config, folder, Resume.auto, DAMAGED)
 
 
@@ -100,12 +121,12 @@ def test_what_is_gone_on_from_belongs_to_the_data_and_parents_of_today(
     save(folder, 2)
     inputs: Any = SimpleNamespace(fingerprints=lambda: {"data": "d"})
     stage = OpenedStage(replace(config, resume=Resume.auto), folder, inputs)
-    with pytest.raises(ResumeError, match="started from: data changed"):
+    with pytest.raises(ResumeError, match="started from · found changed: data · put them back"):
         state_to_go_on_from(stage, INTERRUPTED, Console(quiet=True))
 
 
 def test_a_state_belongs_to_its_inputs() -> None:
     state = TrainingState(1, {}, {}, {}, {"inputs": {"data": "a", "parent lm": "b"}})
     check_fingerprints(state, {"parent lm": "b", "data": "a"})
-    with pytest.raises(ResumeError, match=r"started from: data, init.x, parent lm changed\. Put them back"):
+    with pytest.raises(ResumeError, match=r"found changed: data, init.x, parent lm · put them back"):
         check_fingerprints(state, {"data": "z", "init.x": "c"})
