@@ -2,17 +2,30 @@
 
 import fcntl
 import json
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
 from phi4train.checkpoint.store import clean_up
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.files import TEMPORARY_MARK, write_atomically
+
+_held_locks: list[TextIO] = []
+"""What this process holds; a lock lives as long as any process has its file open."""
+
+
+def _drop_locks() -> None:
+    """Closes in a forked process, such as a loader's worker, what only the process that forked is to hold."""
+    while _held_locks:
+        _held_locks.pop().close()
+
+
+os.register_at_fork(after_in_child=_drop_locks)
 
 
 class RunFolder:
@@ -36,7 +49,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for this process, rid of what killed writes left.
+        """Holds the folder for this process alone, not for those it forks, rid of what killed writes left.
 
         Raises:
             ResumeError: another process is training in it.
@@ -50,9 +63,14 @@ class RunFolder:
                     f"only one process at a time may train in {self.path} · found another one that does · "
                     "wait for it, or choose another run.name"
                 ) from None
-            for folder in (self.path, self.checkpoints):
-                clean_up(folder)
-            yield
+            _held_locks.append(stream)
+            try:
+                for folder in (self.path, self.checkpoints):
+                    clean_up(folder)
+                yield
+            finally:
+                if stream in _held_locks:
+                    _held_locks.remove(stream)
 
     def is_used(self) -> bool:
         """Whether an earlier run has left checkpoints or an artifact."""

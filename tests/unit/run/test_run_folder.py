@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,27 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         pass
     with folder.locked():
         pass
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_process_that_outlives_the_run_does_not_hold_its_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    reading, writing = os.pipe()
+    with folder.locked():
+        child = os.fork()
+        if child == 0:  # a loader's worker: it lives until its pipe is closed
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+        with pytest.raises(ResumeError, match="one process at a time"), folder.locked():
+            pass
+    try:
+        with folder.locked():
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "it is still there"
+    finally:
+        os.close(writing)
+        os.close(reading)
+        os.waitpid(child, 0)
 
 
 def test_a_killed_write_is_cleaned_up_once_the_folder_is_held(tmp_path: Path) -> None:
