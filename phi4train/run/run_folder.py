@@ -116,17 +116,47 @@ class RunFolder:
         """Writes the resolved configuration, atomically."""
         write_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False).encode())
 
-    def rewind(self, step: int) -> None:
-        """Drops the lines of the JSONL files that belong to steps from `step` on."""
+    def rewind(self, step: int) -> list[str]:
+        """Drops the lines of the JSONL files that belong to steps from `step` on, and those without a step.
+
+        Returns:
+            A line for each file that has lost records of earlier steps.
+        """
+        told = []
         for path in (self.metrics, self.skipped, self.evaluations):
+            records, num_lost = read_lines(path)
+            stepped = [record for record in records if isinstance(record.get("step"), int)]
+            num_lost += len(records) - len(stepped)
+            kept = [record for record in stepped if record["step"] < step]
             if path.is_file():
-                kept = [line for line in _complete_lines(path) if json.loads(line)["step"] < step]
-                write_atomically(path, "".join(line + "\n" for line in kept).encode())
+                write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
+            if num_lost:
+                told.append(f"{path} has lost {num_lost} lines, which could not be read and are dropped")
+            elif path == self.metrics and len(kept) < step:
+                told.append(f"{path} has lost the metrics of {step - len(kept)} of the first {step} steps")
+        return told
 
 
-def _complete_lines(path: Path) -> list[str]:
-    """Lines of a JSONL file; a last line that a kill cut short is left out."""
-    return path.read_text().split("\n")[:-1]
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The objects of a JSONL file, none without a file, and how many of its lines could not be read.
+
+    A last line that a kill cut short is left out; it counts only when it holds what no line can.
+    """
+    if not path.is_file():
+        return [], 0
+    *lines, rest = path.read_bytes().split(b"\n")
+    read = [_object_of(line) for line in lines]
+    records = [record for record in read if record is not None]
+    return records, len(read) - len(records) + (b"\0" in rest)
+
+
+def _object_of(line: bytes) -> dict[str, Any] | None:
+    """The JSON object that a line holds; None: it holds none."""
+    try:
+        document = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:

@@ -96,7 +96,8 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
         restore_state(module, config.trainable, state)
     if config.resume is Resume.overwrite and folder.is_used():
         console.print(f"starting anew; the old run is set aside in {folder.set_aside()}")
-    folder.rewind(module.next_step)
+    for line in folder.rewind(module.next_step):
+        console.print(f"[yellow]{line}[/]")
     folder.write_config(config_to_dict(config))
 
     run = StageRun(stage, console, owned, held_out, module, progress, frozen_before)

@@ -13,13 +13,14 @@ def draw_losses(lines: Iterable[Mapping[str, Any]], target: Path, title: str) ->
     """Writes a PNG with the loss per step, its running mean over 20 steps, and the learning rate.
 
     Args:
-        lines: of metrics.jsonl.
+        lines: of metrics.jsonl; those without a loss, or that damage has left without a number, are left out.
         target: the PNG.
         title: above the curves.
     """
     from matplotlib.figure import Figure  # costs a second that a run need not pay before its end
 
-    records = [line for line in lines if line[keys.LOSS] is not None]
+    drawn = (keys.STEP, keys.LOSS, keys.LR)
+    records = [line for line in lines if all(isinstance(line.get(key), int | float) for key in drawn)]
     steps = [record[keys.STEP] for record in records]
     losses = [record[keys.LOSS] for record in records]
     figure = Figure(figsize=(8, 4.5), layout="constrained")

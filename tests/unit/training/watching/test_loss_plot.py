@@ -58,3 +58,10 @@ def test_a_run_without_any_loss_has_an_empty_plot(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         draw_losses([line], tmp_path / "loss.png", "title")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_line_that_damage_left_without_a_number_is_left_out_of_the_plot(tmp_path: Path) -> None:
+    line = {"step": 0, "train/loss": 1.0, "optim/lr": 0.1}
+    damaged = [{k: v for k, v in line.items() if k != key} for key in line]
+    draw_losses([line, *damaged, {**line, "train/loss": "1"}], tmp_path / "loss.png", "title")
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
