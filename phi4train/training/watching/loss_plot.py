@@ -1,16 +1,19 @@
 """Draws the losses of a run from its metrics.jsonl."""
 
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from phi4train.files import write_atomically
+from phi4train.run.record import RunRecord
 from phi4train.training.watching import metric_keys as keys
 
 SMOOTHING_STEPS = 20
 
 
 def draw_losses(lines: Iterable[Mapping[str, Any]], target: Path, title: str) -> None:
-    """Writes a PNG with the loss per step, its running mean over 20 steps, and the learning rate.
+    """Writes a PNG with the loss per step, its running mean over 20 steps, and the learning rate; atomically.
 
     Args:
         lines: of metrics.jsonl; those without a loss, or that damage has left without a number, are left out.
@@ -33,7 +36,15 @@ def draw_losses(lines: Iterable[Mapping[str, Any]], target: Path, title: str) ->
     )
     rates.set_ylabel("learning rate")
     axes.legend(loc="upper right")
-    figure.savefig(target, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
+    write_atomically(target, picture.getvalue())
+
+
+def draw_missing_losses(run: RunRecord, title: str) -> None:
+    """Draws the loss.png of a finished run that was killed before it had one; none without metrics."""
+    if run.steps and not run.folder.loss_plot.is_file():
+        draw_losses(run.steps, run.folder.loss_plot, title)
 
 
 def running_mean(values: list[float], width: int) -> list[float]:
