@@ -53,15 +53,15 @@ def test_another_manifest_is_opened_by_name(own: LoadOwn) -> None:
 def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(own: LoadOwn) -> None:
     fits = open_data(own("model.language_model.vocab_size=384"))
     assert fits.tokenizer.vocab_size == 384
-    with pytest.raises(ConfigError, match=r"tokenizer.json has 384 tokens, the model 383; set the model's"):
+    with pytest.raises(ConfigError, match=r"the 384 tokens of tokenizer.json · found 383 · set it"):
         open_data(own("model.language_model.vocab_size=383"))
 
 
 def test_media_need_an_encoder_and_text_needs_none(own: LoadOwn) -> None:
     data = open_data(own())
     require_encoders(data, ["image", "audio"])
-    with pytest.raises(ConfigError, match=r"mixture holds image media, the model encodes audio\. Choose"):
+    with pytest.raises(ConfigError, match=r"found image media in mixture, and encoders of audio · choose"):
         require_encoders(data, ["audio"])
-    with pytest.raises(ConfigError, match="the model encodes none"):
+    with pytest.raises(ConfigError, match="and encoders of none · choose"):
         require_encoders(data, [])
     require_encoders(open_data(own(sources=("text",))), [])
