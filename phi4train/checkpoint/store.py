@@ -7,6 +7,7 @@ with sizes and sha256 comes last, and a rename publishes it: it exists complete 
 import hashlib
 import json
 import shutil
+import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,19 @@ def write_folder(
     temporary = temporary_name(destination)
     try:
         temporary.mkdir(parents=True)
+        (temporary / FILES_NAME).touch()
+        mode = (
+            (temporary / FILES_NAME).stat().st_mode
+        )  # by the umask; safetensors writes 0600 whatever it says
         for name, state in tensors.items():
             plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-            save_file(plain, str(temporary / f"{name}.safetensors"))
+            path = temporary / f"{name}.safetensors"
+            save_file(plain, str(path))
+            path.chmod(stat.S_IMODE(mode))
         for name, document in documents.items():
             (temporary / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
-        entries = {p.name: {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in temporary.iterdir()}
+        written = [path for path in temporary.iterdir() if path.name != FILES_NAME]
+        entries = {p.name: {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in written}
         (temporary / FILES_NAME).write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n")
         publish_folder(temporary, destination)
     except (OSError, SafetensorError) as error:

@@ -10,7 +10,9 @@ from phi4train.config.schema import Config, Resume
 from phi4train.curriculum.graph import order_stages
 from phi4train.curriculum.summary import print_regressions, summary_table
 from phi4train.run.opened import open_stage
-from phi4train.training.stage import train_opened
+from phi4train.run.record import RunRecord
+from phi4train.training.stage import plot_title, train_opened
+from phi4train.training.watching.loss_plot import draw_missing_losses
 
 
 def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console: Console) -> list[Path]:
@@ -39,6 +41,7 @@ def _bring_up_to_date(config: Config, console: Console) -> Path:
     if status.artifact is not None:
         identity = status.artifact.lineage.identity[:12]
         console.print(f"[bold]{config.stage}[/] is done: {stage.folder.artifact} ({identity})")
+        draw_missing_losses(RunRecord(stage.folder.path), plot_title(config))
         return stage.folder.artifact
     console.print(f"[bold]{config.stage}[/] runs: {'; '.join(status.reasons)}")
     if status.is_stale:

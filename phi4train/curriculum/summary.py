@@ -26,7 +26,8 @@ def summary_table(artifacts: Sequence[Path]) -> Table:
         table.add_column(name, justify="right")
     for path, lineage in zip(artifacts, lineages, strict=True):
         steps = RunRecord.of_artifact(path).steps
-        minutes = sum(step[keys.STEP_SECONDS] for step in steps) / 60
+        seconds = [step.get(keys.STEP_SECONDS) for step in steps]
+        minutes = sum(one for one in seconds if isinstance(one, int | float)) / 60
         table.add_row(
             lineage.stage,
             lineage.identity[:12],

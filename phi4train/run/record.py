@@ -8,11 +8,11 @@ from typing import Any
 
 from phi4train.checkpoint.artifact import Lineage, open_artifact
 from phi4train.errors import CheckpointError
-from phi4train.run.run_folder import RunFolder
+from phi4train.run.run_folder import RunFolder, read_lines
 
 
 class RunRecord:
-    """A run as its files tell it; each is read when it is first asked for.
+    """A run as its files tell it; each is read when it is first asked for, without lines that hold no object.
 
     Args:
         path: the run folder, `runs/<stage>/<run name>/`; nothing is written to it.
@@ -48,12 +48,12 @@ class RunRecord:
     @cached_property
     def steps(self) -> list[dict[str, Any]]:
         """The metrics of every step; empty without metrics.jsonl."""
-        return _json_lines(self.folder.metrics)
+        return read_lines(self.folder.metrics)[0]
 
     @cached_property
     def evaluations(self) -> list[dict[str, Any]]:
         """The held-out metrics taken while it trained."""
-        return _json_lines(self.folder.evaluations)
+        return read_lines(self.folder.evaluations)[0]
 
     @cached_property
     def evaluation(self) -> dict[str, Any] | None:
@@ -67,7 +67,7 @@ class RunRecord:
             return None
         try:
             document = json.loads(path.read_text())
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise CheckpointError(
@@ -79,16 +79,9 @@ class RunRecord:
     @cached_property
     def answers(self) -> list[dict[str, Any]]:
         """The model's answers to the held-out prompts at the end."""
-        return _json_lines(self.folder.answers)
+        return read_lines(self.folder.answers)[0]
 
     @cached_property
     def skipped(self) -> list[dict[str, Any]]:
         """The samples that could not be used."""
-        return _json_lines(self.folder.skipped)
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSONL file; a last line that a kill cut short is left out."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+        return read_lines(self.folder.skipped)[0]

@@ -2,17 +2,30 @@
 
 import fcntl
 import json
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
 from phi4train.checkpoint.store import clean_up
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.files import TEMPORARY_MARK, write_atomically
+
+_held_locks: list[TextIO] = []
+"""What this process holds; a lock lives as long as any process has its file open."""
+
+
+def _drop_locks() -> None:
+    """Closes in a forked process, such as a loader's worker, what only the process that forked is to hold."""
+    while _held_locks:
+        _held_locks.pop().close()
+
+
+os.register_at_fork(after_in_child=_drop_locks)
 
 
 class RunFolder:
@@ -36,7 +49,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for this process, rid of what killed writes left.
+        """Holds the folder for this process alone, not for those it forks, rid of what killed writes left.
 
         Raises:
             ResumeError: another process is training in it.
@@ -50,9 +63,14 @@ class RunFolder:
                     f"only one process at a time may train in {self.path} · found another one that does · "
                     "wait for it, or choose another run.name"
                 ) from None
-            for folder in (self.path, self.checkpoints):
-                clean_up(folder)
-            yield
+            _held_locks.append(stream)
+            try:
+                for folder in (self.path, self.checkpoints):
+                    clean_up(folder)
+                yield
+            finally:
+                if stream in _held_locks:
+                    _held_locks.remove(stream)
 
     def is_used(self) -> bool:
         """Whether an earlier run has left checkpoints or an artifact."""
@@ -98,17 +116,47 @@ class RunFolder:
         """Writes the resolved configuration, atomically."""
         write_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False).encode())
 
-    def rewind(self, step: int) -> None:
-        """Drops the lines of the JSONL files that belong to steps from `step` on."""
+    def rewind(self, step: int) -> list[str]:
+        """Drops the lines of the JSONL files that belong to steps from `step` on, and those without a step.
+
+        Returns:
+            A line for each file that has lost records of earlier steps.
+        """
+        told = []
         for path in (self.metrics, self.skipped, self.evaluations):
+            records, num_lost = read_lines(path)
+            stepped = [record for record in records if isinstance(record.get("step"), int)]
+            num_lost += len(records) - len(stepped)
+            kept = [record for record in stepped if record["step"] < step]
             if path.is_file():
-                kept = [line for line in _complete_lines(path) if json.loads(line)["step"] < step]
-                write_atomically(path, "".join(line + "\n" for line in kept).encode())
+                write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
+            if num_lost:
+                told.append(f"{path} has lost {num_lost} lines, which could not be read and are dropped")
+            elif path == self.metrics and len(kept) < step:
+                told.append(f"{path} has lost the metrics of {step - len(kept)} of the first {step} steps")
+        return told
 
 
-def _complete_lines(path: Path) -> list[str]:
-    """Lines of a JSONL file; a last line that a kill cut short is left out."""
-    return path.read_text().split("\n")[:-1]
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The objects of a JSONL file, none without a file, and how many of its lines could not be read.
+
+    A last line that a kill cut short is left out; it counts only when it holds what no line can.
+    """
+    if not path.is_file():
+        return [], 0
+    *lines, rest = path.read_bytes().split(b"\n")
+    read = [_object_of(line) for line in lines]
+    records = [record for record in read if record is not None]
+    return records, len(read) - len(records) + (b"\0" in rest)
+
+
+def _object_of(line: bytes) -> dict[str, Any] | None:
+    """The JSON object that a line holds; None: it holds none."""
+    try:
+        document = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:

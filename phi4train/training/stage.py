@@ -29,7 +29,7 @@ from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
 from phi4train.training.ranks import OneRank
 from phi4train.training.stage_run import StageRun
-from phi4train.training.watching.loss_plot import draw_losses
+from phi4train.training.watching.loss_plot import draw_losses, draw_missing_losses
 from phi4train.training.watching.progress import Progress
 
 
@@ -54,6 +54,7 @@ def train_opened(stage: OpenedStage, console: Console) -> Path:
         done = status.artifact
         if done is not None and stage.config.resume is Resume.auto:
             console.print(f"{stage.config.stage} is done: {folder.artifact} ({done.lineage.identity[:12]})")
+            draw_missing_losses(RunRecord(folder.path), plot_title(stage.config))
             return folder.artifact
         return _train(stage, state_to_go_on_from(stage, status, console), console)
 
@@ -96,7 +97,8 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
         restore_state(module, config.trainable, state)
     if config.resume is Resume.overwrite and folder.is_used():
         console.print(f"starting anew; the old run is set aside in {folder.set_aside()}")
-    folder.rewind(module.next_step)
+    for line in folder.rewind(module.next_step):
+        console.print(f"[yellow]{line}[/]")
     folder.write_config(config_to_dict(config))
 
     run = StageRun(stage, console, owned, held_out, module, progress, frozen_before)
@@ -108,9 +110,14 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
     model.to("cpu")
     run.prove_nothing_frozen_moved()
     artifact = run.publish(results)
-    draw_losses(RunRecord(folder.path).steps, folder.loss_plot, title=f"{config.stage} ({config.scale})")
+    draw_losses(RunRecord(folder.path).steps, folder.loss_plot, plot_title(config))
     _print_artifact(console, artifact, len(frozen_before))
     return folder.artifact
+
+
+def plot_title(config: Config) -> str:
+    """What stands above the losses of a stage."""
+    return f"{config.stage} ({config.scale})"
 
 
 def _installed(components: Sequence[str], origins: dict[str, str]) -> list[str]:

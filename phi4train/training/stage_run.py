@@ -88,8 +88,10 @@ class StageRun:
             try:
                 fit(self.module, clock, config.hardware, [*observers, saver], self.stage.folder.path)
             except NonFiniteError as error:
-                told = str(error)
-                raise NonFiniteError(f"{told}; {self.stage.checkpoints.last_good()}") from None
+                last_good = self.stage.checkpoints.last_good()
+                if str(error).endswith(last_good):  # it came from saving
+                    raise
+                raise NonFiniteError(f"{error}; {last_good}") from error
         if self.module.next_step not in self.stage.checkpoints.steps():
             self.save(self.module.next_step)
         if saver.stop_signal is not None:

@@ -188,8 +188,11 @@ def from_demo(stage: str, workspace: Workspace) -> list[str]:
 def test_a_done_stage_is_not_trained_again(workspace: Workspace) -> None:
     artifact = workspace.runs / "lm_sft" / "demo" / "artifact" / "files.json"
     before = artifact.stat().st_mtime_ns
+    plot = artifact.parents[1] / "loss.png"
+    plot.unlink()
     train_stage(workspace.config("lm_sft"), QUIET)
     assert artifact.stat().st_mtime_ns == before
+    assert plot.is_file(), "a kill after the artifact may have left none"
 
 
 def test_a_missing_parent_is_named_with_the_command_that_makes_it(

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,14 @@ def test_temporaries_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     (tmp_path / "step=00000002").mkdir()
     clean_up(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["step=00000002"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077, 0o002])
+def test_all_files_of_a_folder_have_the_mode_that_the_umask_gives(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_folder(tmp_path / "x", {"model": {"w": torch.ones(2)}}, {"state": {"step": 1}})
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "x").iterdir()}
+    assert modes == dict.fromkeys(("model.safetensors", "state.json", "files.json"), 0o666 & ~mask)

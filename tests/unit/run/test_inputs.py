@@ -30,7 +30,9 @@ def make_parent(config: Config, value: float = 1.0) -> Artifact:
 
 def test_a_missing_parent_is_told_with_the_command_that_makes_it(own: LoadOwn) -> None:
     config = own(stage="lm_sft")
-    with pytest.raises(CheckpointError, match="must start from the artifact of `lm_pretrain`") as caught:
+    with pytest.raises(
+        CheckpointError, match="must start from the artifact of `lm_pretrain` · found none at"
+    ) as caught:
         open_parents(config)
     assert f"phi4train stage=lm_pretrain scale=demo run.root={config.run.root}" in str(caught.value)
 

@@ -75,3 +75,13 @@ def test_a_file_is_read_once(tmp_path: Path) -> None:
     assert record.steps == []
     append_line(record.folder.metrics, {"step": 0})
     assert record.steps == [] and RunRecord(tmp_path).steps == [{"step": 0}]
+
+
+@pytest.mark.parametrize("bad", [b"\xff\n", b"\0\0\n", b"[1]\n", b"{\n", b"\0\0\0"])
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_that_cannot_be_read_hides_no_other(name: str, bad: bytes, tmp_path: Path) -> None:
+    path: Path = getattr(RunFolder(tmp_path), LINES[name])
+    append_line(path, {"step": 0})
+    with path.open("ab") as stream:
+        stream.write(bad)
+    assert getattr(RunRecord(tmp_path), name) == [{"step": 0}]

@@ -67,13 +67,15 @@ def test_the_artifact_is_that_of_the_own_run_or_the_named_one(config: Config, tm
 
 
 def test_a_missing_artifact_is_told_with_the_command_that_makes_it(config: Config) -> None:
-    with pytest.raises(CheckpointError, match=r"needs its artifact · found none .*make it with `python -m phi4train"):
+    with pytest.raises(
+        CheckpointError, match=r"needs its artifact · found none .* · make it with `python -m phi4train"
+    ):
         find_artifact(config)
 
 
 def test_the_artifact_of_another_stage_is_refused(config: Config, tmp_path: Path) -> None:
     train(config, tmp_path / "sft", stage="lm_sft")
-    with pytest.raises(CheckpointError, match=r"found one of `lm_sft` .*say stage=lm_sft"):
+    with pytest.raises(CheckpointError, match=r"found one of `lm_sft` in .* · say stage=lm_sft"):
         find_artifact(config, tmp_path / "sft")
 
 
@@ -101,7 +103,7 @@ def test_sizes_tokenizer_and_routing_come_from_the_lineage_alone(config: Config,
 
 def test_a_tokenizer_that_is_gone_is_told(config: Config, tmp_path: Path) -> None:
     artifact, _ = train(config)
-    with pytest.raises(ManifestError, match=r"found no file 'own\.json'"):
+    with pytest.raises(ManifestError, match=r"found no file 'own\.json' in .* · check"):
         open_model(artifact, config.hardware, tmp_path / "elsewhere")
 
 

@@ -13,11 +13,11 @@ import torch
 
 from phi4train.batch import IGNORE_INDEX
 from phi4train.run.record import RunRecord
-from phi4train.run.run_folder import RunFolder
+from phi4train.run.run_folder import RunFolder, append_line
 from phi4train.training.module import StageModule
 from phi4train.training.watching import metric_keys as keys
 from phi4train.training.watching.loader_clock import LoaderClock
-from phi4train.training.watching.loss_plot import draw_losses, running_mean
+from phi4train.training.watching.loss_plot import draw_losses, draw_missing_losses, running_mean
 from phi4train.training.watching.metrics import MetricsWriter
 from phi4train.training.watching.progress import Progress
 from tests.unit.training.tiny_training import step, text_batch
@@ -58,3 +58,33 @@ def test_a_run_without_any_loss_has_an_empty_plot(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         draw_losses([line], tmp_path / "loss.png", "title")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_line_that_damage_left_without_a_number_is_left_out_of_the_plot(tmp_path: Path) -> None:
+    line = {"step": 0, "train/loss": 1.0, "optim/lr": 0.1}
+    damaged = [{k: v for k, v in line.items() if k != key} for key in line]
+    draw_losses([line, *damaged, {**line, "train/loss": "1"}], tmp_path / "loss.png", "title")
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_plot_that_a_kill_left_undrawn_is_drawn_once(tmp_path: Path) -> None:
+    run = RunRecord(tmp_path)
+    draw_missing_losses(run, "title")
+    assert list(tmp_path.iterdir()) == [], "there is nothing to draw"
+    append_line(run.folder.metrics, {"step": 0, "train/loss": 1.0, "optim/lr": 0.1})
+    run = RunRecord(tmp_path)
+    draw_missing_losses(run, "title")
+    assert run.folder.loss_plot.read_bytes().startswith(b"\x89PNG")
+    run.folder.loss_plot.write_bytes(b"drawn")
+    draw_missing_losses(run, "title")
+    assert run.folder.loss_plot.read_bytes() == b"drawn"
+
+
+def test_a_plot_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phi4train.files.os.fsync", fail)
+    with pytest.raises(KeyboardInterrupt):
+        draw_losses([{"step": 0, "train/loss": 1.0, "optim/lr": 0.1}], tmp_path / "loss.png", "title")
+    assert list(tmp_path.iterdir()) == []
