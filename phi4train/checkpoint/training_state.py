@@ -109,8 +109,7 @@ class CheckpointFolder:
         if found is not None:
             raise NonFiniteError(
                 f"weights and optimizer state must be finite to be saved · found {found} after step "
-                f"{state.step} · lower optimizer.lr, or look at the last steps in metrics.jsonl; "
-                f"{self.last_good()}"
+                f"{state.step} · lower optimizer.lr, or look at the last steps in metrics.jsonl"
             )
         folder = self._folder(state.step)
         write_folder(

@@ -104,7 +104,7 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
     run = StageRun(stage, console, owned, held_out, module, progress, frozen_before)
     if module.next_step < schedule.max_steps:
         run.fit()
-    run.prove_last_step_finite()
+    run.prove_last_steps_finite()
     model.to(device)
     results = run.evaluate_at_end()
     model.to("cpu")

@@ -83,17 +83,14 @@ class StageRun:
         )
         clock = LoaderClock(loader)
         saver = PeriodicSave(self.save, config.checkpoint.every_n_steps, self.module.ranks)
-        with ExitStack() as open_sinks:
-            observers = self._observers(clock, [open_sinks.enter_context(sink) for sink in self._sinks()])
-            try:
+        try:
+            with ExitStack() as open_sinks:
+                observers = self._observers(clock, [open_sinks.enter_context(sink) for sink in self._sinks()])
                 fit(self.module, clock, config.hardware, [*observers, saver], self.stage.folder.path)
-            except NonFiniteError as error:
-                last_good = self.stage.checkpoints.last_good()
-                if str(error).endswith(last_good):  # it came from saving
-                    raise
-                raise NonFiniteError(f"{error}; {last_good}") from error
-        if self.module.next_step not in self.stage.checkpoints.steps():
-            self.save(self.module.next_step)
+            if self.module.next_step not in self.stage.checkpoints.steps():
+                self.save(self.module.next_step)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error}; {self.stage.checkpoints.last_good()}") from error
         if saver.stop_signal is not None:
             # Under another mode the same command would start anew, or refuse the folder.
             mode = "" if config.resume is Resume.auto else f", but without resume={config.resume.name},"
@@ -130,16 +127,16 @@ class StageRun:
         frozen_now = hash_frozen(self.owned, self.stage.config.trainable)
         assert_nothing_frozen_moved(self.frozen_before, frozen_now)
 
-    def prove_last_step_finite(self) -> None:
-        """Refuses weights that the last steps could not learn with.
+    def prove_last_steps_finite(self) -> None:
+        """Refuses weights that the last steps could not learn with; one bad step may be its samples' fault.
 
         Raises:
-            NonFiniteError: the last step was not finite.
+            NonFiniteError: several steps at the end were not finite.
         """
         num_bad = self.module.num_bad_in_a_row
-        if num_bad:
+        if num_bad > 1:
             raise NonFiniteError(
-                "the last step must have a finite loss and gradient before its weights are published · found "
+                "the last steps must have a finite loss and gradient before weights are published · found "
                 f"{num_bad} steps in a row at the end that do not · lower optimizer.lr, or look at their "
                 f"samples with `phi4train data show`; {self.stage.checkpoints.last_good()}"
             )
