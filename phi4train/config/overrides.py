@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 
 from phi4train.config.catalog import GROUPS, Catalog
 from phi4train.config.convert import is_free_key, is_known_key, unknown_key, value_problems
+from phi4train.config.run_names import run_name_problems
 from phi4train.errors import did_you_mean
 
 
@@ -73,7 +74,10 @@ def _problems(override: Override, catalog: Catalog, multirun: bool) -> Iterator[
         yield unknown_key(key)
     elif not override.is_delete():
         for value in _tried_values(override):
-            yield from value_problems(key, value)
+            wrong = value_problems(key, value)
+            yield from wrong
+            if key == "run.name" and not wrong:
+                yield from run_name_problems(str(value))
 
 
 def _chosen_options(override: Override) -> list[str]:

@@ -14,6 +14,14 @@ from phi4train.checkpoint.store import clean_up
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.files import TEMPORARY_MARK, write_atomically
 
+RUN_FILES = (
+    *("metrics.jsonl", "skipped.jsonl", "evaluations.jsonl", "logger_id", "loss.png", "regression.json"),
+    *("evaluation.json", "answers.jsonl", "checkpoints", "artifact", "config.yaml"),
+)
+"""What a run and the commands that judge it write into its folder; the configuration goes last."""
+_REPORTS = ("evaluation-*.json", "answers-*.jsonl")
+"""Likewise, of the evaluations on other manifests."""
+
 
 class RunFolder:
     """`runs/<stage>/<run name>/`, made by `make` and not before: a run is looked at without a trace."""
@@ -60,12 +68,13 @@ class RunFolder:
         return self.artifact.exists() or any(TEMPORARY_MARK not in path.name for path in saved)
 
     def set_aside(self) -> Path:
-        """Moves everything an earlier run left into `previous-<id>/` in the folder; nothing is deleted."""
+        """Moves what an earlier run wrote into `previous-<id>/`, and nothing else; nothing is deleted."""
         aside = self.path / f"previous-{uuid.uuid4().hex[:8]}"
         aside.mkdir()
-        for path in list(self.path.iterdir()):
-            if not path.name.startswith(("previous-", ".lock")):
-                path.rename(aside / path.name)
+        reports = [path.name for pattern in _REPORTS for path in self.path.glob(pattern)]
+        for name in (*reports, *RUN_FILES):
+            if (self.path / name).exists():
+                (self.path / name).rename(aside / name)
         return aside
 
     def read_config(self) -> dict[str, Any] | None:
