@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 
 from phi4train.config.catalog import GROUPS, Catalog
 from phi4train.config.convert import is_free_key, is_known_key, unknown_key, value_problems
+from phi4train.config.hydra_settings import ALLOWED_SETTINGS, override_problem, refuse_hydra_settings
 from phi4train.config.run_names import run_name_problems
 from phi4train.errors import did_you_mean
 
@@ -26,7 +27,12 @@ class CheckedOverrides:
 
 
 def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool = False) -> CheckedOverrides:
-    """Sorts overrides into those that Hydra can take and the problems of the others."""
+    """Sorts overrides into those that Hydra can take and the problems of the others.
+
+    Raises:
+        ConfigError: files of the user's folder reach Hydra's own settings: nothing may be composed of them.
+    """
+    refuse_hydra_settings(catalog.config_dir)
     parser = OverridesParser.create()
     accepted: dict[str, str] = {}
     swept_keys: list[str] = []
@@ -58,7 +64,10 @@ def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool =
 
 def _problems(override: Override, catalog: Catalog, multirun: bool) -> Iterator[str]:
     key = override.key_or_group
-    if override.is_hydra_override():
+    problem = override_problem(override)
+    if problem is not None:
+        yield problem
+    if problem is not None or key in ALLOWED_SETTINGS:
         return
     if override.is_sweep_override() and not multirun:
         yield f"{key} must be one value · found '{override.input_line}' · add -m to try each, or write [a,b]"
