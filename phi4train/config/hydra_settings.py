@@ -1,16 +1,17 @@
-"""Hydra's own settings can name Python objects to be called, so that a user's files and words set none of them.
+"""Hydra's own settings can name Python objects to be called: a user's files and words set none of them.
 
-What may run code is `imports:` alone, which says so: a recipe that somebody else wrote can be composed and read.
+Only `imports:` may run code, and says so: a recipe that somebody else wrote can be composed and read.
 """
 
 import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.types import Override
 
-from phi4train.config.resources import read_yaml
 from phi4train.errors import ConfigError
+from phi4train.yaml_files import TooManyNodesError, parse_yaml, unreadable_yaml
 
 ALLOWED_SETTINGS = ("hydra.verbose",)
 """Settings of Hydra that name no code."""
@@ -23,7 +24,7 @@ def refuse_hydra_settings(config_dir: Path | None) -> None:
     """Looks through the YAML files of a user's folder, before anything is composed of them.
 
     Raises:
-        ConfigError: some of them reach Hydra's own settings; names each.
+        ConfigError: some of them reach Hydra's own settings; names each. Or one has too many values.
     """
     files = [] if config_dir is None else sorted(config_dir.rglob("*.yaml"))
     problems = [
@@ -40,8 +41,8 @@ def override_problem(override: Override) -> str | None:
     key = override.key_or_group
     if override.package is not None:
         return (
-            f"an override must name a key or a group, without @package · found '{override.input_line}' · write "
-            "group=option"
+            f"an override must name a key or a group, without @package · found '{override.input_line}' · "
+            "write group=option"
         )
     if re.split(r"[./]", key)[0] != "hydra" or key in ALLOWED_SETTINGS:
         return None
@@ -57,10 +58,12 @@ def _settings_in(path: Path, inside: Path) -> list[str]:
         return ["a group hydra/"]
     try:
         text = path.read_text(encoding="utf-8")
-        if not re.search(r"hydra|[\\$]", text):  # parsing every file of a large folder takes seconds
+        if not re.search(r"hydra|[\\$&]", text):  # parsing every file of a large folder takes seconds
             return []
-        content = read_yaml(path)
-    except (OSError, UnicodeDecodeError, ConfigError):  # told by whoever needs the file
+        content = parse_yaml(text, str(path))
+    except TooManyNodesError as error:  # Hydra would unfold them
+        raise unreadable_yaml(error) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):  # told by whoever needs the file
         return []
     found = ["a @package header of Hydra's"] if _PACKAGE_HEADER.search(text) else []
     if not isinstance(content, dict):

@@ -13,6 +13,7 @@ import yaml
 from phi4train.checkpoint.store import clean_up
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.files import TEMPORARY_MARK, write_atomically
+from phi4train.yaml_files import parse_yaml
 
 RUN_FILES = (
     *("metrics.jsonl", "skipped.jsonl", "evaluations.jsonl", "logger_id", "loss.png", "regression.json"),
@@ -86,7 +87,7 @@ class RunFolder:
         if not self.config.is_file():
             return None
         try:
-            document = yaml.safe_load(self.config.read_text())
+            document = parse_yaml(self.config.read_text(), str(self.config))
         except (yaml.YAMLError, UnicodeDecodeError):
             document = None
         if not isinstance(document, dict):

@@ -25,6 +25,7 @@ FLOORS = (
     ("data", "model"),
     ("objectives",),
     ("batch", "files", "modes"),
+    ("yaml_files",),
     ("errors", "ranges"),
 )
 """The parts of the package from the top down: each may import what stands on lower floors, none its own."""

@@ -18,6 +18,7 @@ from a converter that forgot to make parts of it.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -205,7 +206,7 @@ def _refuse_placeholders_in(text: str, sample: Sample) -> None:
 
 def _load_object(record: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(record)
+        value = json.loads(record, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise SampleError(
             "bad_json", f"the JSON member must parse · found {error} · write valid JSON"
@@ -215,6 +216,15 @@ def _load_object(record: bytes) -> dict[str, Any]:
             "bad_record",
             f"a record must be a JSON object · found {type(value).__name__} · write one object per member",
         )
+    return value
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of two equal keys Python would drop the first."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = sorted(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+        raise ValueError(f"more than once the keys {twice!r:.80}")
     return value
 
 

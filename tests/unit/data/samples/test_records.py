@@ -51,6 +51,8 @@ def test_preferences_take_strings_or_messages() -> None:
     ("record", "cause"),
     [
         (b"{", "bad_json"),
+        (b'{"text": "one", "text": "two"}', "bad_json"),
+        (b'{"text": "one", "meta": [{"a": 1, "a": 1}]}', "bad_json"),
         (b"\xff\xfe", "bad_json"),
         (b"[" * 200_000, "bad_json"),
         ([1], "bad_record"),
