@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString
 from hydra.errors import HydraException
 
 from phi4train.config.catalog import GROUPS, Catalog
-from phi4train.config.convert import is_free_key, is_known_key, unknown_key, value_problems
+from phi4train.config.convert import is_free_key, is_known_key, is_text_key, unknown_key, value_problems
 from phi4train.config.hydra_settings import ALLOWED_SETTINGS, override_problem, refuse_hydra_settings
 from phi4train.config.run_names import run_name_problems
 from phi4train.errors import did_you_mean
@@ -49,11 +49,14 @@ def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool =
                 f"an override must read key=value · found '{text}' · quote values with special characters"
             )
             continue
+        typed = _as_typed(override, text)
+        if typed != text:
+            override = parser.parse_override(typed)
         chosen.add(override.key_or_group)
         found = list(_problems(override, catalog, multirun))
         problems += found
         if not found:
-            accepted[text] = _for_hydra(override, text)
+            accepted[text] = _for_hydra(override, typed)
             if override.is_sweep_override():
                 swept_keys.append(override.key_or_group)
     if "stage" not in chosen:
@@ -109,10 +112,29 @@ def _tried_values(override: Override) -> list[Any]:
     if not override.is_sweep_override():
         values = [override.value()]
     elif override.is_discrete_sweep() and not isinstance(override.value(), Glob):
-        values = list(override.sweep_iterator())
+        tried = override.sweep_iterator()
+        values = [value.text if isinstance(value, QuotedString) else value for value in tried]
     else:
         values = []
     return [value for value in values if "${" not in str(value)]
+
+
+def _as_typed(override: Override, text: str) -> str:
+    """The override with quotes around digits that are meant as text: `2026_01` would become 202601."""
+    key = override.key_or_group
+    if override.is_delete() or not is_text_key(key):
+        return text
+    name, _, raw = text.partition("=")
+    value = override.value()
+    if isinstance(value, ChoiceSweep) and value.simple_form and not set(raw) & set("'\"()[]{}\\"):
+        typed = [_quoted(item, part) for item, part in zip(value.list, raw.split(","), strict=True)]
+        return f"{name}={','.join(typed)}"
+    return f"{name}={_quoted(value, raw)}"
+
+
+def _quoted(value: Any, raw: str) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"'{raw.strip()}'" if is_number else raw
 
 
 def _for_hydra(override: Override, text: str) -> str:
