@@ -241,12 +241,24 @@ def _common_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
             f"answers and tools must be lists, and meta an object · found {found} · mend what is another",
         )
     return {
-        "tools": tuple(tools),
+        "tools": _checked_tools(tools),
         "task": _checked_text(fields.get("task", "none"), "task"),
         "answers": tuple(_checked_text(answer, "answers") for answer in answers),
         "language": None if language is None else _checked_text(language, "language"),
         "meta": meta,
     }
+
+
+def _checked_tools(tools: list[Any]) -> tuple[Any, ...]:
+    """Tools whose every text, names of keys too, the tokenizer can read: they are written into the prompt."""
+    try:
+        text = json.dumps(tools, ensure_ascii=False)
+    except RecursionError as error:
+        raise SampleError(
+            "bad_record", "tools must be nested as deep as a person would · found them deeper · flatten them"
+        ) from error
+    _checked_text(text, "tools")
+    return tuple(tools)
 
 
 def _checked_text(value: Any, where: str) -> str:
