@@ -8,6 +8,7 @@ from rich.console import Console
 from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState, load_training_state
 from phi4train.config.schema import Resume
 from phi4train.errors import CheckpointError, ResumeError
+from phi4train.plain_text import say
 from phi4train.run.opened import OpenedStage
 from phi4train.run.status import StageStatus
 
@@ -49,10 +50,10 @@ def state_to_go_on_from(stage: OpenedStage, status: StageStatus, console: Consol
 def _newest_state(checkpoints: CheckpointFolder, console: Console) -> TrainingState | None:
     newest, passed_over = checkpoints.newest_complete()
     for line in passed_over:
-        console.print(f"[yellow]{line}[/]")
+        say(console, line, style="yellow")
     if newest is None:
         return None
-    console.print(f"resuming from {newest}")
+    say(console, f"resuming from {newest}")
     return load_training_state(newest)
 
 
