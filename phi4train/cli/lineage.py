@@ -4,6 +4,8 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
+from phi4train.visible import visible
+
 
 def run(parser: ArgumentParser, words: Sequence[str]) -> None:
     """Prints the tree of artifacts.
@@ -15,4 +17,4 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
     options = parser.parse_args(words)
     from phi4train.checkpoint.lineage import lineage_text
 
-    print(lineage_text(options.artifact))
+    print(visible(lineage_text(options.artifact)))

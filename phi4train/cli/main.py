@@ -3,22 +3,25 @@
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from phi4train.cli.verbs import VERBS
 from phi4train.cli.words import run_verb
 from phi4train.errors import ConfigError, Phi4TrainError, did_you_mean
+from phi4train.visible import visible
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code (0 fine, 2 the user's to mend, 75 interrupted, 130 Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    _show_what_cannot_be_encoded()
     try:
         _dispatch([argument for argument in arguments if argument != "--debug"])
     except Phi4TrainError as error:
         if debug:
             raise
-        print(_error_text(error), file=sys.stderr)
+        print(visible(_error_text(error)), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -29,13 +32,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if debug:
             raise
-        print(
+        told = (
             f"error: {error.filename or 'the disk'} must be usable · found {error.strerror or error} · "
-            "free space or mend permissions, and start again; checkpoints are untouched",
-            file=sys.stderr,
+            "free space or mend permissions, and start again; checkpoints are untouched"
         )
+        print(visible(told), file=sys.stderr)
         return 2
     return 0
+
+
+def _show_what_cannot_be_encoded() -> None:
+    """Where stdout takes ASCII alone, escapes stand for other letters instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _error_text(error: Phi4TrainError) -> str:

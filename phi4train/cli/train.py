@@ -5,6 +5,7 @@ Nothing here imports torch before the configuration has been found valid.
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,7 @@ def _compose_runs(arguments: list[str]) -> list["Config"]:
     from hydra._internal.utils import get_args_parser  # what hydra.main itself parses with
 
     from phi4train.config.catalog import Catalog
+    from phi4train.config.hydra_settings import refuse_hydra_settings
     from phi4train.config.load import finish_config, load_config
     from phi4train.config.overrides import check_overrides
     from phi4train.config.trials import name_trial, require_distinct_runs
@@ -53,7 +55,9 @@ def _compose_runs(arguments: list[str]) -> list["Config"]:
     parser = get_args_parser()
     parser.prog = "phi4train"
     flags = parser.parse_intermixed_args(arguments)
+    _refuse_flags(flags)
     if flags.shell_completion or flags.hydra_help:
+        refuse_hydra_settings(Path(flags.config_dir) if flags.config_dir else None)
         _run_hydra(arguments)
         return []
     config_dir = Path(flags.config_dir) if flags.config_dir else None
@@ -80,6 +84,23 @@ def _compose_runs(arguments: list[str]) -> list["Config"]:
         raise ConfigError(problems)
     require_distinct_runs(configs)
     return configs
+
+
+def _refuse_flags(flags: Namespace) -> None:
+    """Refuses flags of Hydra's that unpickle a file, or compose from other files than phi4train's.
+
+    Raises:
+        ConfigError: names them.
+    """
+    names = ("experimental_rerun", "config_path", "config_name")
+    problems = [
+        f"a run must compose from recipes and words · found --{name.replace('_', '-')} · remove it, and give "
+        "files of yours with --config-dir"
+        for name in names
+        if getattr(flags, name) is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _run_hydra(arguments: list[str]) -> list[tuple[dict[str, Any], list[str]]]:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from phi4train.config.resources import read_yaml, resource_folder
+from phi4train.config.resources import resource_folder
 from phi4train.errors import ConfigError
+from phi4train.yaml_files import read_yaml
 
 GROUPS = ("stage", "scale", "hardware", "logger")
 """Groups of which a run chooses an option each, as `group=option`."""

@@ -45,6 +45,16 @@ def is_free_key(key: str) -> bool:
     return any(get_origin(parent) is dict or is_optional(parent) for parent in parents)
 
 
+def is_text_key(key: str) -> bool:
+    """Whether the schema wants text for `key`, so that digits typed for it are no number."""
+    annotation = annotation_of(key)
+    inner = required(annotation) if annotation is not None else None
+    if get_origin(inner) is dict and "." in key:  # an entry of a mapping, or the mapping itself
+        parent = annotation_of(key.rpartition(".")[0])
+        return get_origin(required(parent)) is dict and get_args(inner)[1] is str
+    return inner is str
+
+
 def unknown_key(key: str) -> str:
     """The problem of a key that the schema does not have, with the nearest keys that it has."""
     names = all_keys()

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phi4train.config.catalog import Catalog
-from phi4train.config.resources import read_yaml, resource_folder
+from phi4train.config.resources import resource_folder
 from phi4train.errors import ConfigError, did_you_mean
+from phi4train.yaml_files import read_yaml
 
 DEFAULT_CURRICULUM = "phi4_multimodal"
 

@@ -20,10 +20,11 @@ from phi4train.config.convert import read_config
 from phi4train.config.hydra_setup import CONFIG_NAME, VERSION_BASE, register
 from phi4train.config.imports import import_modules
 from phi4train.config.overrides import check_overrides
-from phi4train.config.resources import resource_folder, unreadable_yaml
+from phi4train.config.resources import resource_folder
 from phi4train.config.schema import Config
 from phi4train.config.validate import find_problems
 from phi4train.errors import ConfigError
+from phi4train.yaml_files import unreadable_yaml
 
 
 def load_config(overrides: Iterable[str], config_dir: Path | None = None) -> Config:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString
 from hydra.errors import HydraException
 
 from phi4train.config.catalog import GROUPS, Catalog
-from phi4train.config.convert import is_free_key, is_known_key, unknown_key, value_problems
+from phi4train.config.convert import is_free_key, is_known_key, is_text_key, unknown_key, value_problems
+from phi4train.config.hydra_settings import ALLOWED_SETTINGS, override_problem, refuse_hydra_settings
+from phi4train.config.run_names import run_name_problems
 from phi4train.errors import did_you_mean
 
 
@@ -25,7 +27,12 @@ class CheckedOverrides:
 
 
 def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool = False) -> CheckedOverrides:
-    """Sorts overrides into those that Hydra can take and the problems of the others."""
+    """Sorts overrides into those that Hydra can take and the problems of the others.
+
+    Raises:
+        ConfigError: files of the user's folder reach Hydra's own settings: nothing may be composed of them.
+    """
+    refuse_hydra_settings(catalog.config_dir)
     parser = OverridesParser.create()
     accepted: dict[str, str] = {}
     swept_keys: list[str] = []
@@ -42,11 +49,14 @@ def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool =
                 f"an override must read key=value · found '{text}' · quote values with special characters"
             )
             continue
+        typed = _as_typed(override, text)
+        if typed != text:
+            override = parser.parse_override(typed)
         chosen.add(override.key_or_group)
         found = list(_problems(override, catalog, multirun))
         problems += found
         if not found:
-            accepted[text] = _for_hydra(override, text)
+            accepted[text] = _for_hydra(override, typed)
             if override.is_sweep_override():
                 swept_keys.append(override.key_or_group)
     if "stage" not in chosen:
@@ -57,7 +67,10 @@ def check_overrides(overrides: Iterable[str], catalog: Catalog, multirun: bool =
 
 def _problems(override: Override, catalog: Catalog, multirun: bool) -> Iterator[str]:
     key = override.key_or_group
-    if override.is_hydra_override():
+    problem = override_problem(override)
+    if problem is not None:
+        yield problem
+    if problem is not None or key in ALLOWED_SETTINGS:
         return
     if override.is_sweep_override() and not multirun:
         yield f"{key} must be one value · found '{override.input_line}' · add -m to try each, or write [a,b]"
@@ -73,7 +86,10 @@ def _problems(override: Override, catalog: Catalog, multirun: bool) -> Iterator[
         yield unknown_key(key)
     elif not override.is_delete():
         for value in _tried_values(override):
-            yield from value_problems(key, value)
+            wrong = value_problems(key, value)
+            yield from wrong
+            if key == "run.name" and not wrong:
+                yield from run_name_problems(str(value))
 
 
 def _chosen_options(override: Override) -> list[str]:
@@ -96,10 +112,29 @@ def _tried_values(override: Override) -> list[Any]:
     if not override.is_sweep_override():
         values = [override.value()]
     elif override.is_discrete_sweep() and not isinstance(override.value(), Glob):
-        values = list(override.sweep_iterator())
+        tried = override.sweep_iterator()
+        values = [value.text if isinstance(value, QuotedString) else value for value in tried]
     else:
         values = []
     return [value for value in values if "${" not in str(value)]
+
+
+def _as_typed(override: Override, text: str) -> str:
+    """The override with quotes around digits that are meant as text: `2026_01` would become 202601."""
+    key = override.key_or_group
+    if override.is_delete() or not is_text_key(key):
+        return text
+    name, _, raw = text.partition("=")
+    value = override.value()
+    if isinstance(value, ChoiceSweep) and value.simple_form and not set(raw) & set("'\"()[]{}\\"):
+        typed = [_quoted(item, part) for item, part in zip(value.list, raw.split(","), strict=True)]
+        return f"{name}={','.join(typed)}"
+    return f"{name}={_quoted(value, raw)}"
+
+
+def _quoted(value: Any, raw: str) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"'{raw.strip()}'" if is_number else raw
 
 
 def _for_hydra(override: Override, text: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from phi4train.config.run_names import run_name_problems
 from phi4train.config.schema import Config
 from phi4train.errors import ConfigError
 
@@ -17,6 +18,9 @@ def name_trial(config: Config, overrides: Sequence[str], swept_keys: Collection[
     The name can be typed as it is, `run.name=...`, to evaluate a trial or to build on it.
 
     Parents stay those of the run name without the settings: all trials start from the same artifacts.
+
+    Raises:
+        ConfigError: the name is too long for a folder.
     """
     keys = [key for key in swept_keys if key not in _NAMED_ELSEWHERE]
     settings = [text.lstrip("+") for text in overrides if text.lstrip("+").split("=")[0] in keys]
@@ -25,6 +29,9 @@ def name_trial(config: Config, overrides: Sequence[str], swept_keys: Collection[
     run = config.run
     parents = {stage: f"{run.root}/{stage}/{run.name}/artifact" for stage in config.parents}
     name = re.sub(r"[^\w.+-]", "-", "-".join([run.name, *sorted(settings)]))
+    problems = list(run_name_problems(name))
+    if problems:
+        raise ConfigError(problems)
     return replace(config, run=replace(run, name=name, parents=parents | run.parents))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from phi4train.config.resources import manifest_folders
+from phi4train.config.run_names import run_name_problems
 from phi4train.config.schema import Config
 from phi4train.config.validate_components import component_problems
 from phi4train.config.validate_ranges import range_problems
@@ -24,6 +25,7 @@ def find_problems(config: Config, stages: Sequence[str], recipe: Callable[[str],
         recipe: gives another stage's configuration at the same scale.
     """
     return [
+        *run_name_problems(config.run.name),
         *_data_problems(config),
         *_spec_augment_problems(config),
         *_objective_problems(config),

@@ -28,6 +28,7 @@ from phi4train.evaluation.metrics.perplexity import LOSS, PERPLEXITY
 from phi4train.evaluation.metrics.registry import quantity_of
 from phi4train.evaluation.report import EvaluationReport
 from phi4train.evaluation.stage import evaluate_trained
+from phi4train.plain_text import say
 from phi4train.run.paths import evaluate_command
 from phi4train.run.record import RunRecord
 from phi4train.run.trained import TrainedModel, find_artifact, open_model
@@ -56,7 +57,7 @@ def measure_regression(config: Config, console: Console, artifact: Path | None =
     regression = Regression(config.stage, stage.artifact.lineage.identity, found)
     console.print(*regression_parts(regression), sep="\n")
     target = save_regression(regression, stage.artifact.path.parent)
-    console.print(f"written to {target}")
+    say(console, f"written to {target}")
     return target
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from phi4train.evaluation.metrics.metric import Form, overall_key
 from phi4train.evaluation.metrics.registry import quantity_of
 from phi4train.files import write_atomically
+from phi4train.plain_text import PlainTable, escaped
 
 FILE_NAME = "regression.json"
 FORMAT = 1
@@ -95,7 +96,7 @@ def load_regression(run: Path) -> Regression | None:
 
 def regression_parts(regression: Regression) -> list[Table | str]:
     """A table with a section an ancestor, and a line for each note."""
-    table = Table(title=f"Earlier metrics after {regression.stage}", title_justify="left")
+    table = PlainTable(title=f"Earlier metrics after {regression.stage}", title_justify="left")
     for column in ("stage", "metric"):
         table.add_column(column)
     for column in ("after that stage", f"after {regression.stage}", "change"):
@@ -107,20 +108,19 @@ def regression_parts(regression: Regression) -> list[Table | str]:
             table.add_row(ancestor.stage if position == 0 else "", *_cells(change), style=style)
         table.add_section()
     notes = [
-        escape(f"{ancestor.stage}: {note}") for ancestor in regression.ancestors for note in ancestor.notes
+        escaped(f"{ancestor.stage}: {note}") for ancestor in regression.ancestors for note in ancestor.notes
     ]
     if not regression.ancestors:
-        return [f"{regression.stage} starts from no other stage: there is nothing to compare."]
+        return [escaped(f"{regression.stage} starts from no other stage: there is nothing to compare.")]
     return [table, *notes] if any(ancestor.changes for ancestor in regression.ancestors) else list(notes)
 
 
-def _cells(change: MetricChange) -> tuple[str, ...]:
+def _cells(change: MetricChange) -> tuple[str | Text, ...]:
     quantity, verdict = quantity_of(change.metric), change.verdict
     form = _FORM_OF_UNKNOWN if quantity is None else quantity.form
     moved = "0" if verdict == "same" else form.difference(change.change)
     values = (form.compared(change.before), form.compared(change.after))
-    style = _STYLES[verdict]
-    return change.metric.removeprefix("eval/"), *values, moved, f"[{style}]{verdict}[/]"
+    return change.metric.removeprefix("eval/"), *values, moved, Text(verdict, style=_STYLES[verdict])
 
 
 def _as_dict(regression: Regression) -> dict[str, Any]:

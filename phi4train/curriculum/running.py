@@ -9,6 +9,7 @@ from rich.console import Console
 from phi4train.config.schema import Config, Resume
 from phi4train.curriculum.graph import order_stages
 from phi4train.curriculum.summary import print_regressions, summary_table
+from phi4train.plain_text import escaped, say
 from phi4train.run.opened import open_stage
 from phi4train.run.record import RunRecord
 from phi4train.training.stage import plot_title, train_opened
@@ -28,7 +29,7 @@ def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console
     """
     configs = {stage: load(stage) for stage in stages}
     order = order_stages(stages, {stage: configs[stage].parents for stage in stages})
-    console.print("curriculum: " + " → ".join(order))
+    say(console, "curriculum: " + " → ".join(order))
     artifacts = [_bring_up_to_date(configs[stage], console) for stage in order]
     console.print(summary_table(artifacts))
     print_regressions(artifacts, console)
@@ -40,10 +41,12 @@ def _bring_up_to_date(config: Config, console: Console) -> Path:
     status = stage.status()
     if status.artifact is not None:
         identity = status.artifact.lineage.identity[:12]
-        console.print(f"[bold]{config.stage}[/] is done: {stage.folder.artifact} ({identity})")
+        done = escaped(f"{stage.folder.artifact} ({identity})")
+        console.print(f"[bold]{escaped(config.stage)}[/] is done: {done}", emoji=False)
         draw_missing_losses(RunRecord(stage.folder.path), plot_title(config))
         return stage.folder.artifact
-    console.print(f"[bold]{config.stage}[/] runs: {'; '.join(status.reasons)}")
+    reasons = escaped("; ".join(status.reasons))
+    console.print(f"[bold]{escaped(config.stage)}[/] runs: {reasons}", emoji=False)
     if status.is_stale:
         stage = replace(stage, config=replace(config, resume=Resume.overwrite))
     return train_opened(stage, console)

@@ -10,13 +10,14 @@ from phi4train.checkpoint.artifact import open_artifact
 from phi4train.curriculum.regression_report import load_regression, regression_parts
 from phi4train.evaluation.metrics.metric import Quantity
 from phi4train.evaluation.metrics.registry import quantities
+from phi4train.plain_text import PlainTable, say
 from phi4train.run.record import RunRecord
 from phi4train.training.watching import metric_keys as keys
 
 
 def summary_table(artifacts: Sequence[Path]) -> Table:
     """Minutes of training steps and held-out results of each artifact; a column a metric that any has."""
-    table = Table(title="Curriculum", title_justify="left")
+    table = PlainTable(title="Curriculum", title_justify="left")
     for name in ("stage", "artifact"):
         table.add_column(name)
     lineages = [open_artifact(path, needed_by="the summary").lineage for path in artifacts]
@@ -49,9 +50,10 @@ def print_regressions(artifacts: Sequence[Path], console: Console) -> None:
             compared = True
     youngest = lineages[-1]
     if not compared and youngest.parents:
-        console.print(
+        say(
+            console,
             f"`phi4train evaluate stage={youngest.stage} ... --regression` tells how far it moved what "
-            "earlier stages measured."
+            "earlier stages measured.",
         )
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from phi4train.evaluation.answers import Answer
 from phi4train.evaluation.thumbnail import thumbnail
+from phi4train.visible import visible
 
 
 def show_answers(answers: Iterable[Answer], console: Console) -> None:
@@ -20,8 +21,8 @@ def _box(answer: Answer) -> Panel:
     text = Text()
     if answer.view is not None:
         text.append(f"{thumbnail(answer.view)}\n")
-    text.append(f"{answer.question}\n", style="dim")
-    text.append(answer.text, style="bold green" if answer.is_correct else "bold red")
+    text.append(f"{visible(answer.question)}\n", style="dim")
+    text.append(visible(answer.text), style="bold green" if answer.is_correct else "bold red")
     if not answer.is_correct:
-        text.append(f"\nexpected: {answer.sample.answers[0]}", style="dim")
-    return Panel(text, title=answer.sample.task, width=44)
+        text.append(f"\nexpected: {visible(answer.sample.answers[0])}", style="dim")
+    return Panel(text, title=Text(visible(answer.sample.task)), width=44)

@@ -11,6 +11,7 @@ from phi4train.errors import ConfigError
 from phi4train.evaluation.held_out import open_held_out
 from phi4train.evaluation.report import EvaluationReport, save_report
 from phi4train.evaluation.table import report_tables
+from phi4train.plain_text import say
 from phi4train.run.record import RunRecord
 from phi4train.run.stage_data import open_data
 from phi4train.run.trained import TrainedModel, find_artifact, open_model
@@ -45,14 +46,14 @@ def evaluate_stage(
     if config.evaluation.baseline_samples:
         training = open_data(asked, tokenizer=trained.tokenizer)
     held_out = open_held_out(asked, model.encoders, trained.tokenizer, training)
-    console.print(f"{opened.path} ({opened.lineage.identity[:12]}) on {config.evaluation.manifest}")
+    say(console, f"{opened.path} ({opened.lineage.identity[:12]}) on {config.evaluation.manifest}")
     report = held_out.evaluate(model, with_baselines=True)
     console.print(report_tables(report))
     target = _report_path(opened, config.evaluation.manifest)
     save_report(report, target)
     if num_shown:
         held_out.show(model, console, num_shown)
-    console.print(f"written to {target}")
+    say(console, f"written to {target}")
     return target
 
 

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from phi4train.evaluation.metrics.registry import all_metrics
 from phi4train.evaluation.report import EvaluationReport
+from phi4train.plain_text import escaped
 
 
 def report_tables(report: EvaluationReport) -> Group:
@@ -14,5 +15,5 @@ def report_tables(report: EvaluationReport) -> Group:
     ]
     if report.skipped:
         causes = ", ".join(sorted({sample.cause for sample in report.skipped}))
-        parts.append(f"{len(report.skipped)} samples could not be used: {causes}")
+        parts.append(escaped(f"{len(report.skipped)} samples could not be used: {causes}"))
     return Group(*parts)

@@ -13,6 +13,7 @@ from phi4train.checkpoint.training_state import (
 )
 from phi4train.config.schema import Resume
 from phi4train.errors import CheckpointError, ResumeError
+from phi4train.plain_text import say
 from phi4train.run.opened import OpenedStage
 from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
@@ -53,11 +54,11 @@ def state_to_go_on_from(stage: OpenedStage, status: StageStatus, console: Consol
     state = load_training_state(newest)
     check_fingerprints(state, stage.inputs.fingerprints())
     for checkpoint in damaged:
-        console.print(
-            f"[yellow]{checkpoint.path} is damaged ({checkpoint.damage}): set aside as "
-            f"{checkpoint.set_aside().name}[/]"
+        told = (
+            f"{checkpoint.path} is damaged ({checkpoint.damage}): set aside as {checkpoint.set_aside().name}"
         )
-    console.print(f"resuming from {newest}")
+        say(console, told, style="yellow")
+    say(console, f"resuming from {newest}")
     return state
 
 

@@ -14,6 +14,15 @@ import yaml
 from phi4train.checkpoint.store import clean_up
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.files import TEMPORARY_MARK, write_atomically
+from phi4train.yaml_files import parse_yaml
+
+RUN_FILES = (
+    *("metrics.jsonl", "skipped.jsonl", "evaluations.jsonl", "logger_id", "loss.png", "regression.json"),
+    *("evaluation.json", "answers.jsonl", "checkpoints", "artifact", "config.yaml"),
+)
+"""What a run and the commands that judge it write into its folder; the configuration goes last."""
+_REPORTS = ("evaluation-*.json", "answers-*.jsonl")
+"""Likewise, of the evaluations on other manifests."""
 
 _held_locks: list[TextIO] = []
 """What this process holds; a lock lives as long as any process has its file open."""
@@ -78,12 +87,13 @@ class RunFolder:
         return self.artifact.exists() or any(TEMPORARY_MARK not in path.name for path in saved)
 
     def set_aside(self) -> Path:
-        """Moves everything an earlier run left into `previous-<id>/` in the folder; nothing is deleted."""
+        """Moves what an earlier run wrote into `previous-<id>/`, and nothing else; nothing is deleted."""
         aside = self.path / f"previous-{uuid.uuid4().hex[:8]}"
         aside.mkdir()
-        for path in list(self.path.iterdir()):
-            if not path.name.startswith(("previous-", ".lock")):
-                path.rename(aside / path.name)
+        reports = [path.name for pattern in _REPORTS for path in self.path.glob(pattern)]
+        for name in (*reports, *RUN_FILES):
+            if (self.path / name).exists():
+                (self.path / name).rename(aside / name)
         return aside
 
     def read_config(self) -> dict[str, Any] | None:
@@ -95,7 +105,7 @@ class RunFolder:
         if not self.config.is_file():
             return None
         try:
-            document = yaml.safe_load(self.config.read_text())
+            document = parse_yaml(self.config.read_text(), str(self.config))
         except (yaml.YAMLError, UnicodeDecodeError):
             document = None
         if not isinstance(document, dict):

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from phi4train.config.schema import Config
+from phi4train.plain_text import PlainTable, escaped
 from phi4train.run.schedule import Schedule, token_budget
 from phi4train.training.freezing import ComponentState
 
@@ -18,7 +19,7 @@ def print_budget(console: Console, config: Config, schedule: Schedule) -> None:
         if budget.global_batch_tokens
         else f"{budget.global_batch_samples:,} samples"
     )
-    console.print(f"\n[bold]{config.stage}[/]: {config.description}")
+    console.print(f"\n[bold]{escaped(config.stage)}[/]: {escaped(config.description)}", emoji=False)
     console.print(
         f"{schedule.max_steps:,} steps of {size}; {schedule.kind.name} to and from {schedule.peak_lr:.3g}"
     )
@@ -32,14 +33,14 @@ def print_budget(console: Console, config: Config, schedule: Schedule) -> None:
 
 def print_freeze_report(console: Console, report: Sequence[ComponentState]) -> None:
     """A line a component: how much of it trains and where its values come from."""
-    table = Table(title="components", title_justify="left")
+    table = PlainTable(title="components", title_justify="left")
     table.add_column("component")
     table.add_column("parameters", justify="right")
     table.add_column("trainable", justify="right")
     table.add_column("state")
     table.add_column("values from")
     for line in report:
-        state = "[green]trainable[/]" if line.num_trainable else "frozen"
+        state = Text("trainable", style="green") if line.num_trainable else "frozen"
         table.add_row(
             line.component, f"{line.num_parameters:,}", f"{line.num_trainable:,}", state, line.origin
         )

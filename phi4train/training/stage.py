@@ -13,6 +13,7 @@ from phi4train.config.schema import Config, OptimizerConfig, Resume
 from phi4train.evaluation.held_out import open_held_out
 from phi4train.model.activation_checkpointing import set_activation_checkpointing
 from phi4train.model.ownership import Ownership
+from phi4train.plain_text import say
 from phi4train.run.opened import OpenedStage, open_stage
 from phi4train.run.record import RunRecord
 from phi4train.run.resume import state_to_go_on_from
@@ -53,7 +54,7 @@ def train_opened(stage: OpenedStage, console: Console) -> Path:
         status = stage.status()
         done = status.artifact
         if done is not None and stage.config.resume is Resume.auto:
-            console.print(f"{stage.config.stage} is done: {folder.artifact} ({done.lineage.identity[:12]})")
+            say(console, f"{stage.config.stage} is done: {folder.artifact} ({done.lineage.identity[:12]})")
             draw_missing_losses(RunRecord(folder.path), plot_title(stage.config))
             return folder.artifact
         return _train(stage, state_to_go_on_from(stage, status, console), console)
@@ -96,9 +97,9 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
     if state is not None:
         restore_state(module, config.trainable, state)
     if config.resume is Resume.overwrite and folder.is_used():
-        console.print(f"starting anew; the old run is set aside in {folder.set_aside()}")
+        say(console, f"starting anew; the old run is set aside in {folder.set_aside()}")
     for line in folder.rewind(module.next_step):
-        console.print(f"[yellow]{line}[/]")
+        say(console, line, style="yellow")
     folder.write_config(config_to_dict(config))
 
     run = StageRun(stage, console, owned, held_out, module, progress, frozen_before)
@@ -133,7 +134,8 @@ def _adamw(settings: OptimizerConfig) -> AdamWSettings:
 
 def _print_artifact(console: Console, artifact: Artifact, num_frozen: int) -> None:
     held = ", ".join(artifact.lineage.components)
-    console.print(
+    say(
+        console,
         f"{num_frozen} frozen tensors are bit-identical. Artifact {artifact.path} "
-        f"({artifact.lineage.identity[:12]}) holds {held}."
+        f"({artifact.lineage.identity[:12]}) holds {held}.",
     )

@@ -19,6 +19,7 @@ from phi4train.evaluation.metrics.perplexity import LOSS as EVAL_LOSS
 from phi4train.evaluation.report import save_report
 from phi4train.evaluation.table import report_tables
 from phi4train.model.ownership import Ownership
+from phi4train.plain_text import say
 from phi4train.run.opened import OpenedStage
 from phi4train.run.provenance import code_provenance
 from phi4train.run.run_folder import append_line
@@ -146,7 +147,7 @@ class StageRun:
         if self.held_out is not None:
             settings = self.stage.config.evaluation
             report = self.held_out.evaluate(self.module.model, settings.max_samples)
-            self.console.print(one_line(report, settings))
+            say(self.console, one_line(report, settings))
             append_line(self.stage.folder.evaluations, {"step": step - 1, **report.metrics()})
 
     def evaluate_at_end(self) -> dict[str, float]:

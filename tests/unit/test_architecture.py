@@ -24,8 +24,9 @@ FLOORS = (
     ("modality",),
     ("data", "model"),
     ("objectives",),
-    ("batch", "files", "modes"),
-    ("errors", "ranges"),
+    ("batch", "files", "modes", "plain_text"),
+    ("yaml_files",),
+    ("errors", "ranges", "visible"),
 )
 """The parts of the package from the top down: each may import what stands on lower floors, none its own."""
 

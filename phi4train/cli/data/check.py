@@ -6,6 +6,7 @@ from pathlib import Path
 
 from phi4train.cli.data.mixtures import add_mixtures, mixtures_of
 from phi4train.errors import ManifestError
+from phi4train.visible import visible
 
 
 def run(parser: ArgumentParser, words: Sequence[str]) -> None:
@@ -27,7 +28,7 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
         report = check_manifest(
             data.mixture.manifest, data_root, data.cache_dir, data.tokenizer, data.limits, options.decode
         )
-        print(render_check(report))
+        print(visible(render_check(report)))
         unfit += [] if report.is_fit else [name]
     if unfit:
         raise ManifestError(

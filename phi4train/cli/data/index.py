@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from phi4train.cli.data.mixtures import add_mixtures, mixtures_of
+from phi4train.visible import visible
 
 
 def run(parser: ArgumentParser, words: Sequence[str]) -> None:
@@ -23,4 +24,4 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
         manifest = load_manifest(name, manifest_folders(config.run.config_dir))
         tokenizer = load_tokenizer(config.tokenizer, data_root)
         done = index_manifest(manifest, data_root, data_root / ".cache", tokenizer, options.rebuild)
-        print("\n".join([f"{name}: {len(done)} shards indexed, the others were up to date", *done]))
+        print(visible("\n".join([f"{name}: {len(done)} shards indexed, the others were up to date", *done])))

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from phi4train.cli.data.mixtures import add_mixtures, mixtures_of
+from phi4train.visible import visible
 
 
 def run(parser: ArgumentParser, words: Sequence[str]) -> None:
@@ -21,4 +22,5 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
     for config, name in mixtures:
         data = open_data(config, name)
         source = ShardSource(data.cache_dir)
-        print(show_sample(data.mixture, data.tokenizer, data.limits, source, options.number))
+        shown = show_sample(data.mixture, data.tokenizer, data.limits, source, options.number)
+        print(visible(shown))

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from phi4train.cli.data.mixtures import add_mixtures, mixtures_of
+from phi4train.visible import visible
 
 
 def run(parser: ArgumentParser, words: Sequence[str]) -> None:
@@ -18,4 +19,5 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
     for config, name in mixtures:
         data = open_data(config, name)
         max_steps = build_schedule(config).max_steps
-        print(render_stats(manifest_stats(data.mixture, data_plan(config, data), max_steps)))
+        stats = manifest_stats(data.mixture, data_plan(config, data), max_steps)
+        print(visible(render_stats(stats)))

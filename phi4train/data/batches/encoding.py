@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from phi4train.data.media.kind import CountsTokens
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import media_kind
 from phi4train.data.media.spec_augment import SpecAugment
@@ -60,8 +61,8 @@ def encode(
         add_generation_prompt: see `encode_sample`; a prompt is one branch, whatever the limits say.
 
     Raises:
-        SampleError: a medium is broken or beyond a limit; a branch is longer than the context or has no
-            targets; the limits take another number of branches.
+        SampleError: a medium is broken, beyond a limit or not what its header says; a branch is longer
+            than the context or has no targets; the limits take another number of branches.
     """
     if sample.num_branches != limits.num_branches and not add_generation_prompt:
         raise unsupported_record(limits.num_branches)
@@ -78,4 +79,11 @@ def encode(
             "raise the context or leave the sample out",
         )
     media = tuple(kind.process(content, limits) for kind, content in zip(kinds, contents, strict=True))
+    for part, kind, item, length in zip(sample.media, kinds, media, lengths, strict=True):
+        if isinstance(kind, CountsTokens) and (found := kind.item_length(item, limits)) != length:
+            raise SampleError(
+                "slot_mismatch",
+                f"{part.member} of sample {key} must fill the {length} tokens that its header promises · "
+                f"found {found} tokens · save the medium anew, or leave it out",
+            )
     return DecodedSample(key, sample, branches, media)

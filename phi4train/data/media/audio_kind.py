@@ -60,6 +60,10 @@ class AudioKind:
             )
         return features_FM
 
+    def item_length(self, item: Tensor, limits: "Limits") -> int:
+        """An eighth of the frames that it has become."""
+        return num_audio_tokens(len(item))
+
     def augment(self, item: Tensor, settings: "SpecAugment", random: np.random.Generator) -> Tensor:
         """The features with stretches of time and mel bands masked."""
         return settings.masked(item, random)

@@ -46,6 +46,10 @@ class ImageKind:
         """Its global view and crops."""
         return limits.geometry.preprocess(open_image(content, limits.max_image_pixels))
 
+    def item_length(self, item: ProcessedImage, limits: "Limits") -> int:
+        """Tokens of the crops that it has become."""
+        return limits.geometry.num_tokens_of(item)
+
     def augment(
         self, item: ProcessedImage, settings: "SpecAugment", random: np.random.Generator
     ) -> ProcessedImage:

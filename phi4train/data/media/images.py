@@ -28,6 +28,7 @@ _TRANSPOSE_OF_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SWAPS_SIDES = (5, 6, 7, 8)
 
 
 class ProcessedImage(NamedTuple):
@@ -109,6 +110,13 @@ class ImageGeometry:
         rows, columns = math.ceil(layout.valid_rows / 2), math.ceil(layout.valid_columns / 2)
         side = self.patches_per_side // 2
         return rows * (columns + 1) + 1 + side * (side + 1)
+
+    def num_tokens_of(self, image: ProcessedImage) -> int:
+        """Tokens of the language model that an image has become, from its mask: what the encoder gives."""
+        side = self.patches_per_side
+        mask_RKGG = image.patch_mask[1:].view(*image.grid, side, side)
+        rows, columns = (math.ceil(int(m.sum()) / 2) for m in (mask_RKGG[:, 0, :, 0], mask_RKGG[0, :, 0]))
+        return rows * (columns + 1) + 1 + side // 2 * (side // 2 + 1)
 
     def preprocess(self, image: Image.Image) -> ProcessedImage:
         """Crops, mask and grid of an RGB image: resized keeping its aspect, padded with white right or below.
@@ -213,7 +221,7 @@ def image_size(data: bytes) -> tuple[int, int]:
     """
     image = _open_header(data)
     width, height = image.size
-    return (height, width) if _orientation(image) >= 5 else (width, height)
+    return (height, width) if _orientation(image) in _SWAPS_SIDES else (width, height)
 
 
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
@@ -258,7 +266,10 @@ def _open_header(data: bytes) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation (1 is upright) without decoding pixels; Pillow applies that of a TIFF itself."""
+    """EXIF orientation, 1 to 8, without decoding pixels; 1, upright, also where EXIF holds no such number.
+
+    Pillow applies that of a TIFF itself.
+    """
     exif_bytes = image.info.get("exif")
     if not exif_bytes:
         return 1
@@ -268,7 +279,7 @@ def _orientation(image: Image.Image) -> int:
         orientation = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged EXIF block says nothing about the pixels: take the image as upright
         return 1
-    return orientation if isinstance(orientation, int) else 1
+    return orientation if orientation in _TRANSPOSE_OF_ORIENTATION else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -5,13 +5,14 @@ indexing.py  what a member's header says                       measure(bytes) ->
 lengths.py   slot tokens from the index alone                  slot_length(size, limits)
 prompts.py   which token fills the slots                       slot_token
 decoding.py  bytes as model input                              process(bytes, limits) -> item
+encoding.py  whether an item fills its slots (CountsTokens)    item_length(item, limits)
 loader.py    random changes of an item, in training only       augment(item, settings, random)
 collate.py   the items of a batch as an encoder's input        collate(items, modes, positions)
 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,3 +93,11 @@ class MediaKind(Protocol):
         Args:
             sizes: rows of an index, a field for each number of MediaSize.
         """
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """What a kind may have besides: a header that lies is then a bad sample, else it stops the training."""
+
+    def item_length(self, item: Any, limits: "Limits") -> int:
+        """Tokens that its encoder makes of an item of `process`."""

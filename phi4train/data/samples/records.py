@@ -18,6 +18,7 @@ from a converter that forgot to make parts of it.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -205,7 +206,7 @@ def _refuse_placeholders_in(text: str, sample: Sample) -> None:
 
 def _load_object(record: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(record)
+        value = json.loads(record, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise SampleError(
             "bad_json", f"the JSON member must parse · found {error} · write valid JSON"
@@ -215,6 +216,15 @@ def _load_object(record: bytes) -> dict[str, Any]:
             "bad_record",
             f"a record must be a JSON object · found {type(value).__name__} · write one object per member",
         )
+    return value
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of two equal keys Python would drop the first."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = sorted(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+        raise ValueError(f"more than once the keys {twice!r:.80}")
     return value
 
 
@@ -231,12 +241,24 @@ def _common_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
             f"answers and tools must be lists, and meta an object · found {found} · mend what is another",
         )
     return {
-        "tools": tuple(tools),
+        "tools": _checked_tools(tools),
         "task": _checked_text(fields.get("task", "none"), "task"),
         "answers": tuple(_checked_text(answer, "answers") for answer in answers),
         "language": None if language is None else _checked_text(language, "language"),
         "meta": meta,
     }
+
+
+def _checked_tools(tools: list[Any]) -> tuple[Any, ...]:
+    """Tools whose every text, names of keys too, the tokenizer can read: they are written into the prompt."""
+    try:
+        text = json.dumps(tools, ensure_ascii=False)
+    except RecursionError as error:
+        raise SampleError(
+            "bad_record", "tools must be nested as deep as a person would · found them deeper · flatten them"
+        ) from error
+    _checked_text(text, "tools")
+    return tuple(tools)
 
 
 def _checked_text(value: Any, where: str) -> str:

@@ -14,16 +14,19 @@ sources:
     max_audio_seconds: 30      # optional: longer clips of this source are left out
 """
 
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from braceexpand import braceexpand
 
 from phi4train.data.commands import build_command
+from phi4train.data.shards.braces import expand_braces, require_few_shards
 from phi4train.errors import ManifestError, did_you_mean
+from phi4train.yaml_files import parse_yaml, yaml_problem
 
 URL_SCHEMES = ("http", "https", "s3", "gs")
 """Remote shards may come from these; `pipe:` and whatever else fsspec knows are refused."""
@@ -107,10 +110,11 @@ def load_manifest(name: str, manifest_dirs: Sequence[Path]) -> Manifest:
     """
     path = _find_manifest(name, manifest_dirs)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = yaml_problem(error) if isinstance(error, yaml.YAMLError) else error
         raise ManifestError(
-            f"manifest {path} must be readable YAML · found {error} · mend the file"
+            f"manifest {path} must be readable YAML · found {found} · mend the file"
         ) from error
     problems: list[str] = []
     manifest = _parse_manifest(content, path, name, problems)
@@ -131,13 +135,12 @@ def expand_shards(source: Source, manifest: Manifest, data_root: Path) -> tuple[
     refs: list[ShardRef] = []
     missing: list[str] = []
     for pattern in source.shards:
-        for name in _expand_braces(pattern):
+        for name in expand_braces(pattern):
             found = _expand_name(name, data_root)
             refs += found
             if not found:
                 missing.append(name)
-    names = [ref.name for ref in refs]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    twice = _named_twice(refs)
     if missing:
         remedy = "check the paths and data_root"
         if manifest.build:
@@ -228,6 +231,8 @@ def _parse_source(value: Any, where: str, problems: list[str]) -> Source:
     for shard in shards:
         try:
             is_url(shard, f"{prefix}shards, where remote,")
+            if "{" in shard:
+                require_few_shards(shard, f"a pattern of {prefix}shards")
         except ManifestError as error:
             problems.append(str(error))
     return Source(
@@ -290,13 +295,11 @@ def _max_audio_seconds(value: Mapping[str, Any], prefix: str, problems: list[str
     return None
 
 
-def _expand_braces(pattern: str) -> list[str]:
-    try:
-        return list(braceexpand(pattern))
-    except ValueError as error:
-        raise ManifestError(
-            f"braces of a shard pattern must be balanced · found '{pattern}' · mend it"
-        ) from error
+def _named_twice(refs: Sequence[ShardRef]) -> list[str]:
+    """Names of shards that lead to one place, however they are written."""
+    places = [ref.location if is_url(ref.location) else os.path.realpath(ref.location) for ref in refs]
+    number = Counter(places)
+    return sorted({ref.name for ref, place in zip(refs, places, strict=True) if number[place] > 1})
 
 
 def _expand_name(name: str, data_root: Path) -> list[ShardRef]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from phi4train.evaluation.metrics.metric import ALL_TASKS
+from phi4train.plain_text import PlainTable
 
 
 def empty_table(title: str, labels: Iterable[str], numbers: Iterable[str]) -> Table:
@@ -15,7 +16,7 @@ def empty_table(title: str, labels: Iterable[str], numbers: Iterable[str]) -> Ta
         labels: heads of the columns with words.
         numbers: heads of those with numbers, which end at the right.
     """
-    table = Table(title=f"Held-out {title}")
+    table = PlainTable(title=f"Held-out {title}")
     for column in labels:
         table.add_column(column)
     for column in numbers:

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from phi4train.data.batches.loader import StepBatch
+from phi4train.plain_text import say
 from phi4train.training.module import StageModule
 
 
@@ -64,7 +65,10 @@ class ProgressBar(L.Callback):
         is_line_due = (result.step + 1) % self._every_n_steps == 0 or result.step + 1 == self._max_steps
         if not self._console.is_terminal and is_line_due:
             rate = self._tokens / (time.perf_counter() - self._since)
-            self._console.print(f"step {result.step + 1}/{self._max_steps}  {numbers}  {rate:,.0f} tokens/s")
+            say(
+                self._console,
+                f"step {result.step + 1}/{self._max_steps}  {numbers}  {rate:,.0f} tokens/s",
+            )
             self._tokens, self._since = 0, time.perf_counter()
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:

@@ -1,5 +1,6 @@
 """The command line in this process: dispatch, errors and exit codes; nothing is trained."""
 
+import io
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -284,3 +285,15 @@ def test_on_a_fresh_clone_the_command_that_builds_the_data_is_named(
     assert "run `phi4train data build demo`" in capsys.readouterr().err
     assert main([*arguments, "run.data_root=my data"]) == 2
     assert "run `phi4train data build demo --data-root 'my data'`" in capsys.readouterr().err
+
+
+def test_an_error_shows_escapes_instead_of_obeying_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["\x1b[2Jtrain"]) == 2
+    assert "\x1b" not in (told := capsys.readouterr().err) and r"\x1b[2Jtrain" in told
+
+
+def test_output_that_takes_ascii_alone_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr("sys.stderr", stream)
+    assert main(["übung"]) == 2
+    assert rb"found '\xfcbung'" in stream.buffer.getvalue()  # type: ignore[attr-defined]

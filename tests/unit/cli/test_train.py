@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -66,3 +67,38 @@ def test_another_launcher_would_compose_elsewhere_and_is_refused(
     monkeypatch.setattr(train, "_run_hydra", lambda _: [])
     with pytest.raises(ConfigError, match="must compose its trials in this process"):
         train.run(["-m", "stage=lm_sft", "seed=1,2"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--experimental-rerun", "x.pickle"],
+        ["--experimental-r=x"],
+        ["-cp", "/tmp"],
+        ["--config-name", "mine"],
+        ["--hydra-help", "-cn=x"],
+    ],
+)
+def test_flags_that_unpickle_or_compose_from_elsewhere_are_refused(
+    words: list[str], trained: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "_run_hydra", lambda _: pytest.fail("Hydra must not see them"))
+    with pytest.raises(
+        ConfigError, match=r"must compose from recipes and words · found --[a-z]+-[a-z]+ · remove it"
+    ):
+        train.run(["stage=lm_sft", *words])
+
+
+@pytest.mark.parametrize("more", [[], ["-m", "seed=1,2"], ["--hydra-help"], ["--cfg", "job"]], ids=" ".join)
+def test_a_recipe_of_the_user_runs_no_code(more: list[str], tmp_path: Path, trained: list[Config]) -> None:
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "source").write_text("x")
+    (tmp_path / "stage" / "own.yaml").write_text(
+        "# @package _global_\ndefaults: [/stage/lm_sft@_global_]\nhydra:\n  callbacks:\n    a:\n"
+        f"      _target_: shutil.copy\n      src: {tmp_path}/source\n      dst: {tmp_path}/copied\n"
+    )
+    with pytest.raises(
+        ConfigError, match=r"found the key 'hydra' in .*own.yaml · remove it; .* imports may run code"
+    ):
+        train.run(["stage=own", "--config-dir", str(tmp_path), *more])
+    assert not (tmp_path / "copied").exists() and trained == []

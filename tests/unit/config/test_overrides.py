@@ -53,11 +53,10 @@ def test_every_value_of_a_sweep_is_judged() -> None:
     ]
 
 
-def test_hydras_own_settings_and_interpolations_pass() -> None:
+def test_a_harmless_setting_of_hydra_and_interpolations_pass() -> None:
     overrides = [
         "stage=lm_sft",
         "hydra.verbose=true",
-        "hydra/launcher=basic",
         "optimizer.lr=${optimizer.eps}",
     ]
     assert check_overrides(overrides, Catalog()).problems == []
@@ -73,3 +72,16 @@ def test_all_mistakes_are_reported_at_once() -> None:
     assert len(caught.value.problems) == 4
     for part in ("optimizer.lr?", "budget.max_steps", "found no 'nope'", "did you mean 'language_model'?"):
         assert part in text
+
+
+@pytest.mark.parametrize("typed", ["2026_01", "1.10", "12345e7", "007", "1e400", "0x1F"])
+def test_text_stays_as_it_was_typed(typed: str) -> None:
+    config = load_config(["stage=lm_sft", f"run.name={typed}", f"run.parents.lm_pretrain={typed}"])
+    assert config.run.name == typed and config.run.parents == {"lm_pretrain": typed}
+
+
+def test_text_of_a_sweep_stays_as_it_was_typed_and_numbers_are_numbers() -> None:
+    overrides = ["stage=lm_sft", "run.name=1.10,b,2026_01", "optimizer.lr=1e-3", "run.data_root=null"]
+    checked = check_overrides(overrides, Catalog(), multirun=True)
+    assert list(checked.accepted.values())[1:] == ["run.name='1.10',b,'2026_01'", "optimizer.lr=1e-3"]
+    assert checked.problems == ["run.data_root must be text · found None · correct the value"]

@@ -7,7 +7,7 @@ import pytest
 
 from phi4train.checkpoint.store import find_damage, write_folder
 from phi4train.errors import CheckpointError, ResumeError
-from phi4train.run.run_folder import RunFolder, append_line, read_lines
+from phi4train.run.run_folder import RUN_FILES, RunFolder, append_line, read_lines
 
 
 def test_a_rewound_folder_keeps_only_the_lines_before_the_step(tmp_path: Path) -> None:
@@ -138,6 +138,22 @@ def test_setting_aside_loses_nothing(tmp_path: Path) -> None:
     aside = folder.set_aside()
     assert not folder.is_used() and folder.read_config() is None
     assert (aside / "checkpoints" / "step=00000001").is_dir() and (aside / "config.yaml").is_file()
+
+
+def test_only_what_a_run_writes_is_set_aside(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.write_config({"seed": 3})
+    for name in ("mine", "notes"):
+        (folder.path / name / "artifact").mkdir(parents=True)
+    for name in ("notes.txt", "config.yaml.bak", "evaluation-own.txt"):
+        (folder.path / name).write_text("mine")
+    written = {*RUN_FILES, "evaluation-other.json", "answers-other.jsonl"}
+    for name in written:
+        (folder.path / name).write_text("run")
+    aside = folder.set_aside()
+    assert {path.name for path in aside.iterdir()} == written
+    kept = {"mine", "notes", "notes.txt", "config.yaml.bak", "evaluation-own.txt", aside.name}
+    assert {path.name for path in folder.path.iterdir()} == kept
 
 
 def test_to_look_at_a_folder_does_not_make_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from phi4train.data.batches.encoding import DecodedSample, encode
+from phi4train.data.media import image_kind
 from phi4train.data.media.limits import Limits
 from phi4train.data.samples.records import parse_sample
 from phi4train.data.samples.tokenizer import Tokenizer
@@ -46,3 +47,24 @@ def test_another_number_of_branches_is_unsupported_but_a_prompt_is_always_one(
     assert caught.value.cause == "unsupported_record"
     if "text" not in record:
         assert len(encoded(record, tokenizer, others, True).branches) == 1
+
+
+@pytest.mark.parametrize("size", [(28, 27), (12, 28), (90, 50), (28, 61)])
+def test_what_an_image_becomes_fills_its_slots(
+    size: tuple[int, int], tokenizer: Tokenizer, limits: Limits
+) -> None:
+    sample = parse_sample("k", json.dumps(ask("0.png")).encode())
+    large = replace(limits, context_tokens=10**6, max_image_pixels=10**6)
+    (branch,) = encode("k", sample, [png(*size)], tokenizer, large).branches
+    assert branch.slots[0].length > 0
+
+
+def test_a_header_that_lies_of_its_size_is_a_bad_sample(
+    tokenizer: Tokenizer, limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kind, "image_size", lambda _: (12, 28))
+    with pytest.raises(
+        SampleError, match=r"0\.png of sample k must fill the \d+ tokens .* found \d+ tokens"
+    ) as caught:
+        encode("k", parse_sample("k", json.dumps(ask("0.png")).encode()), [png(28, 12)], tokenizer, limits)
+    assert caught.value.cause == "slot_mismatch"

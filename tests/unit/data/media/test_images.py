@@ -276,6 +276,15 @@ def test_exif_orientation_is_applied_to_pixels_and_size(image_format: str, orien
     assert green < 60
 
 
+@pytest.mark.parametrize("orientation", [0, 9, 255, 65535])
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_an_orientation_that_exif_does_not_know_is_upright(image_format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(noise(8, 6), image_format, exif=exif)
+    assert image_size(data) == open_image(data, max_pixels=48).size == (8, 6)
+
+
 def test_a_damaged_exif_block_leaves_the_image_upright() -> None:
     data = encoded(noise(8, 6), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert image_size(data) == open_image(data, max_pixels=48).size == (8, 6)

@@ -51,6 +51,10 @@ def test_preferences_take_strings_or_messages() -> None:
     ("record", "cause"),
     [
         (b"{", "bad_json"),
+        (b'{"text": "one", "text": "two"}', "bad_json"),
+        (b'{"text": "a", "tools": [{"name": "f", "description": "\\ud83d"}]}', "bad_text"),
+        (b'{"text": "a", "tools": [{"a": {"\\udc00": 1}}]}', "bad_text"),
+        (b'{"text": "one", "meta": [{"a": 1, "a": 1}]}', "bad_json"),
         (b"\xff\xfe", "bad_json"),
         (b"[" * 200_000, "bad_json"),
         ([1], "bad_record"),

@@ -113,6 +113,23 @@ def test_missing_shards_are_all_named_with_the_command_that_makes_them(tmp_path:
         expand_shards(manifest.sources[0], manifest, tmp_path)
 
 
+@pytest.mark.parametrize("other", ["./x.tar", "a/../x.tar", "link.tar", "?.tar"])
+def test_a_shard_named_twice_in_other_words_is_refused(other: str, tmp_path: Path) -> None:
+    (tmp_path / "x.tar").touch()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link.tar").symlink_to(tmp_path / "x.tar")
+    manifest = load(tmp_path, GOOD.replace('"b/*.tar"', f'"x.tar", "{other}"'))
+    with pytest.raises(ManifestError, match=r"named once · found more than once .*x\.tar"):
+        expand_shards(manifest.sources[1], manifest, tmp_path)
+
+
+def test_a_pattern_of_a_billion_shards_is_refused_when_the_manifest_is_read(tmp_path: Path) -> None:
+    with pytest.raises(
+        ManifestError, match=r"sources\[1\].shards must name at most .* found 1,000,000,000 in"
+    ):
+        load(tmp_path, GOOD.replace("b/*.tar", "{000000000..999999999}.tar"))
+
+
 def test_a_shard_named_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar").touch()
     manifest = load(tmp_path, GOOD.replace('"b/*.tar"', '"x.tar", "*.tar"'))
