@@ -60,7 +60,7 @@ class SensorKind:
     extensions: tuple[str, ...] = ("f32",)
     slot_token: str = "<|tag|>"
 
-    def measure_lengths(self, content: bytes) -> MediaSize:
+    def measure(self, content: bytes) -> MediaSize:
         if len(content) % 16:
             raise SampleError("broken_sensor", "fours of floats")
         return MediaSize(frames=len(content) // 4)
