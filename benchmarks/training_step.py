@@ -26,18 +26,18 @@ from phi4train.model.components import build_model
 from phi4train.model.ownership import Ownership
 from phi4train.model.phi4 import Phi4Model
 from phi4train.objectives.next_token import linear_cross_entropy
+from phi4train.ranks import OneRank
 from phi4train.run.run_folder import RunFolder
 from phi4train.run.schedule import Schedule
 from phi4train.run.torch_setup import prepare_torch
 from phi4train.training.fitting import fit
 from phi4train.training.freezing import freeze_all_but
-from phi4train.training.gradients.one_process import OneProcessGradients
+from phi4train.training.gradients.exact import ExactGradients
 from phi4train.training.losses.loss import WeightedLoss
 from phi4train.training.losses.next_token import NextToken
 from phi4train.training.micro_batch import MicroBatchLoss
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from phi4train.training.ranks import OneRank
 from phi4train.training.watching.loader_clock import LoaderClock
 from phi4train.training.watching.metrics import MetricsWriter
 from phi4train.training.watching.progress import Progress
@@ -58,7 +58,7 @@ def build_batches(vocab_size: int, tokens: int, length: int, count: int) -> list
         names = ("text",) * len(lengths)
         keys = tuple(f"synthetic/{step}-{i}" for i in range(len(lengths)))
         batch = Batch(ids_T, position_ids_T, ids_T.roll(-1), lengths, names, names, keys)
-        batches.append(StepBatch(step, [batch], [], num_drawn=len(lengths)))
+        batches.append(StepBatch(step, [batch], [0], [], num_drawn=len(lengths)))
     return batches
 
 
@@ -128,8 +128,8 @@ def main() -> None:
     bare = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(bare.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     micro_batch = MicroBatchLoss(model, [WeightedLoss(NextToken(), 1.0)])
-    gradients = OneProcessGradients(owned.named_parameters(LANGUAGE_MODEL), SETTINGS)
-    module = StageModule(micro_batch, gradients, OneRank(), SCHEDULE, 1.0, 3, 0)
+    gradients = ExactGradients(owned.named_parameters(LANGUAGE_MODEL), SETTINGS, OneRank())
+    module = StageModule(micro_batch, gradients, OneRank(), SCHEDULE, 1.0, 3, 0, 0)
     batches = build_batches(shape.language_model.vocab_size, options.tokens, options.length, options.steps)
     ours: list[float] = []
     floor: list[float] = []

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from phi4train.checkpoint.finiteness import find_non_finite
@@ -21,7 +20,7 @@ from phi4train.checkpoint.store import (
 from phi4train.errors import CheckpointError, NonFiniteError
 
 _STEP_FOLDER = re.compile(r"step=(\d{8,})")
-_FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json")
+_FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 DAMAGED_MARK = "damaged-"
 """Before the name of a checkpoint that was set aside: it is no checkpoint any more, and stays."""
 
@@ -34,30 +33,13 @@ class TrainingState:
         step: optimizer steps done; the next one to run has this index.
         model: trainable tensors, `<component>/<key>`.
         optimizer: state tensors by kind and tensor name, `<kind>/<component>/<key>`.
-        random: generator states (see `capture_random_state`).
         progress: counters and fingerprints, JSON.
     """
 
     step: int
     model: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
-    random: Mapping[str, Tensor]
     progress: Mapping[str, Any]
-
-
-def capture_random_state() -> dict[str, Tensor]:
-    """States of torch's global generators (the only ones that a training step draws from)."""
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def restore_random_state(states: Mapping[str, Tensor]) -> None:
-    """Sets the global generators to what `capture_random_state` returned."""
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
 
 
 @dataclass(frozen=True)
@@ -114,7 +96,7 @@ class CheckpointFolder:
         folder = self._folder(state.step)
         write_folder(
             folder,
-            tensors={"model": state.model, "optimizer": state.optimizer, "random": state.random},
+            tensors={"model": state.model, "optimizer": state.optimizer},
             documents={"state": {"step": state.step, "progress": dict(state.progress)}},
         )
         self._known_whole.add(state.step)
@@ -181,7 +163,6 @@ def load_training_state(folder: Path) -> TrainingState:
         step=document["step"],
         model=read_tensors(folder, "model"),
         optimizer=read_tensors(folder, "optimizer"),
-        random=read_tensors(folder, "random"),
         progress=document["progress"],
     )
     found = find_non_finite({**state.model, **state.optimizer})

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from phi4train.checkpoint.training_state import TrainingState, capture_random_state, restore_random_state
+from phi4train.checkpoint.training_state import TrainingState
 from phi4train.errors import CheckpointError
 from phi4train.model.components import load_state
 from phi4train.model.ownership import Ownership
@@ -30,7 +30,6 @@ def capture_state(
             for key, tensor in owned.state(component).items()
         },
         optimizer=module.gradients.state(),
-        random=capture_random_state(),
         progress={
             "counters": progress.to_document(),
             "bad_steps_in_a_row": module.num_bad_in_a_row,
@@ -40,7 +39,7 @@ def capture_state(
 
 
 def restore_state(module: StageModule, trainable: Collection[str], state: TrainingState) -> None:
-    """Puts a state back into model, optimizer and random generators.
+    """Puts a state back into model and optimizer.
 
     Raises:
         CheckpointError: its tensors do not fit this stage's model.
@@ -58,4 +57,3 @@ def restore_state(module: StageModule, trainable: Collection[str], state: Traini
         load_state(module.model, component, tensors)
     module.gradients.load_state(state.optimizer)
     module.num_bad_in_a_row = state.progress["bad_steps_in_a_row"]
-    restore_random_state(state.random)

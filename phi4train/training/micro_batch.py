@@ -1,16 +1,16 @@
 """The losses of micro-batches: one module from a batch to the share of the step's loss that it adds."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from phi4train.batch import Batch
 from phi4train.model.phi4 import Phi4Model
+from phi4train.ranks import Ranks
 from phi4train.training.losses.loss import Forward, LossSums, WeightedLoss, loss_per_task
-from phi4train.training.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,23 @@ class MicroBatchLoss(nn.Module):
         return MicroBatchShare(loss, tuple(sums))
 
 
+@dataclass(frozen=True)
+class StepTotals:
+    """The losses of a step over all ranks.
+
+    Args:
+        objective_sum: of the objective, over its targets.
+        by_task: the same, and the number of targets, by task; empty when the objective does not tell.
+        auxiliary_means: the mean of each other loss that had targets, without its weight.
+        measures: means over targets of whatever else the losses told.
+    """
+
+    objective_sum: float
+    by_task: dict[str, tuple[float, int]]
+    auxiliary_means: dict[str, float]
+    measures: dict[str, float]
+
+
 class StepLosses:
     """The losses of one optimizer step, each a mean over its targets in all micro-batches and ranks.
 
@@ -74,6 +91,7 @@ class StepLosses:
     def __init__(self, losses: Sequence[WeightedLoss], micro_batches: Sequence[Batch], ranks: Ranks) -> None:
         self._losses = losses
         self._micro_batches = micro_batches
+        self._ranks = ranks
         self.selections = [[own.loss.select(batch) for own in losses] for batch in micro_batches]
         """By micro-batch, by loss."""
         self.counts = ranks.sum(
@@ -86,45 +104,71 @@ class StepLosses:
         """Notes the sums of the next micro-batch, without their graph."""
         self._sums.append(tuple(own and _detached(own) for own in share.sums))
 
-    def by_task(self) -> dict[str, tuple[float, int]]:
-        """Sum of the objective's losses and number of its targets by task."""
-        found: dict[str, tuple[float, int]] = {}
-        for batch, (objective, *_) in zip(self._micro_batches, self._sums, strict=True):
-            assert objective is not None
-            for task, (task_loss, count) in loss_per_task(batch, objective).items():
-                known_loss, known_count = found.get(task, (0.0, 0))
-                found[task] = (known_loss + task_loss, known_count + count)
-        return found
-
-    def objective_sum(self, by_task: dict[str, tuple[float, int]]) -> float:
-        """The objective summed over its targets in the step."""
-        if by_task:
-            return sum(task_loss for task_loss, _ in by_task.values())
-        return sum(own[0].loss_sum.item() for own in self._sums if own[0] is not None)
-
-    def auxiliary_means(self) -> dict[str, float]:
-        """The mean of each auxiliary loss that had targets, without its weight."""
-        return self._means(
-            (number, self._losses[number].loss.name, own.loss_sum) for number, own in self._known() if number
+    def totals(self) -> StepTotals:
+        """What all ranks found; the sums are exact, and so do not depend on who computed what."""
+        terms = _Terms()
+        for batch, sums in zip(self._micro_batches, self._sums, strict=True):
+            self._note(terms, batch, sums)
+        everyone = _joined(self._ranks.gather(terms))
+        means = {
+            (number, name): math.fsum(values) / self.counts[number]
+            for (number, name), values in sorted(everyone.sums.items())
+            if self.counts[number]
+        }
+        by_task = {
+            task: (math.fsum(values), everyone.task_counts[task])
+            for task, values in sorted(everyone.task_sums.items())
+        }
+        told = [value for values in everyone.task_sums.values() for value in values]
+        return StepTotals(
+            objective_sum=math.fsum(told or everyone.sums.get((0, _OWN), [])),
+            by_task=by_task,
+            auxiliary_means={
+                self._losses[number].loss.name: mean
+                for (number, name), mean in means.items()
+                if number and name == _OWN
+            },
+            measures={name: mean for (_, name), mean in means.items() if name != _OWN},
         )
 
-    def measures(self) -> dict[str, float]:
-        """Means over targets of whatever else the losses told."""
-        return self._means(
-            (number, name, total) for number, own in self._known() for name, total in own.measures.items()
-        )
+    def _note(self, terms: "_Terms", batch: Batch, sums: Sequence[LossSums | None]) -> None:
+        """Adds the sums of one micro-batch."""
+        for number, own in enumerate(sums):
+            if own is None:
+                continue
+            terms.sums.setdefault((number, _OWN), []).append(own.loss_sum.item())
+            for name, total in own.measures.items():
+                terms.sums.setdefault((number, name), []).append(total.item())
+        objective = sums[0]
+        assert objective is not None
+        for task, (task_loss, count) in loss_per_task(batch, objective).items():
+            terms.task_sums.setdefault(task, []).append(task_loss)
+            terms.task_counts[task] = terms.task_counts.get(task, 0) + count
 
-    def _known(self) -> Iterator[tuple[int, LossSums]]:
-        """The sums of every micro-batch with the number of their loss."""
-        for sums in self._sums:
-            yield from ((number, own) for number, own in enumerate(sums) if own is not None)
 
-    def _means(self, sums: Iterable[tuple[int, str, Tensor]]) -> dict[str, float]:
-        shares: dict[str, list[Tensor]] = {}
-        for number, name, total in sums:
-            if self.counts[number]:
-                shares.setdefault(name, []).append(total / self.counts[number])
-        return {name: torch.stack(parts).sum().item() for name, parts in shares.items()}
+_OWN = ""
+"""Stands for a loss's own sum where measures have names."""
+
+
+@dataclass
+class _Terms:
+    """What micro-batches add to the sums of a step, each a term of its own."""
+
+    sums: dict[tuple[int, str], list[float]] = field(default_factory=dict)
+    """By number of the loss and name of the measure."""
+    task_sums: dict[str, list[float]] = field(default_factory=dict)
+    task_counts: dict[str, int] = field(default_factory=dict)
+
+
+def _joined(parts: Sequence[_Terms]) -> _Terms:
+    joined = _Terms()
+    for part in parts:
+        for key, values in part.sums.items():
+            joined.sums.setdefault(key, []).extend(values)
+        for task, values in part.task_sums.items():
+            joined.task_sums.setdefault(task, []).extend(values)
+            joined.task_counts[task] = joined.task_counts.get(task, 0) + part.task_counts[task]
+    return joined
 
 
 def _detached(sums: LossSums) -> LossSums:

@@ -1,6 +1,8 @@
 """The LightningModule: one call of `training_step` is one optimizer step over a whole StepBatch."""
 
+import hashlib
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,10 +12,10 @@ import torch
 from phi4train.data.batches.loader import StepBatch
 from phi4train.errors import NonFiniteError
 from phi4train.model.phi4 import Phi4Model
+from phi4train.ranks import Ranks
 from phi4train.run.schedule import Schedule
 from phi4train.training.gradients.gradients import Gradients
 from phi4train.training.micro_batch import MicroBatchLoss, StepLosses
-from phi4train.training.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class StageModule(L.LightningModule):
         schedule: learning rate by step.
         gradient_clip_val: largest global gradient norm; 0: no clipping.
         max_bad_steps: steps in a row with a non-finite loss or gradient before the run stops.
+        seed: of dropout.
         start_step: index of the first step of this process.
     """
 
@@ -56,6 +59,7 @@ class StageModule(L.LightningModule):
         schedule: Schedule,
         gradient_clip_val: float,
         max_bad_steps: int,
+        seed: int,
         start_step: int,
     ) -> None:
         super().__init__()
@@ -66,6 +70,7 @@ class StageModule(L.LightningModule):
         self.schedule = schedule
         self.gradient_clip_val = gradient_clip_val
         self.max_bad_steps = max_bad_steps
+        self.seed = seed
         self.next_step = start_step
         self.num_bad_in_a_row = 0
         self.result: StepResult | None = None
@@ -98,8 +103,8 @@ class StageModule(L.LightningModule):
         num_targets, lr = losses.counts[0], self.schedule.lr(batch.step)
         norms = self.gradients.finish()
         grad_norm = sum(norm**2 for norm in norms.values()) ** 0.5
-        by_task = losses.by_task()
-        loss = losses.objective_sum(by_task) / num_targets if num_targets else math.nan
+        totals = losses.totals()
+        loss = totals.objective_sum / num_targets if num_targets else math.nan
         is_finite = math.isfinite(loss) and math.isfinite(grad_norm)
         if num_targets and is_finite:
             self.gradients.step(lr, self._clipping(grad_norm))
@@ -115,10 +120,10 @@ class StageModule(L.LightningModule):
             grad_norm=grad_norm,
             is_skipped=not (num_targets and is_finite),
             num_targets=num_targets,
-            task_losses=by_task,
+            task_losses=totals.by_task,
             component_grad_norms=norms,
-            auxiliary_losses=losses.auxiliary_means(),
-            measures=losses.measures(),
+            auxiliary_losses=totals.auxiliary_means,
+            measures=totals.measures,
         )
         if self.num_bad_in_a_row >= self.max_bad_steps:
             raise self._non_finite(batch, loss, grad_norm)
@@ -127,11 +132,16 @@ class StageModule(L.LightningModule):
         """Adds the gradient of every micro-batch; returns what their losses were."""
         losses = StepLosses(self.micro_batch.losses, batch.micro_batches, self.ranks)
         self.gradients.zero()
-        for micro_batch, selections in zip(batch.micro_batches, losses.selections, strict=True):
+        numbers: Counter[int] = Counter()
+        for micro_batch, virtual_rank, selections in zip(
+            batch.micro_batches, batch.virtual_ranks, losses.selections, strict=True
+        ):
+            _seed_random_numbers(self.seed, batch.step, virtual_rank, numbers[virtual_rank])
+            numbers[virtual_rank] += 1
             share = self.micro_batch(micro_batch, selections, losses.counts)
             losses.add(share)
             if losses.counts[0] and share.loss.requires_grad:
-                self.gradients.backward(share.loss)
+                self.gradients.backward(share.loss, virtual_rank)
         return losses
 
     def _clipping(self, grad_norm: float) -> float:
@@ -140,10 +150,17 @@ class StageModule(L.LightningModule):
         return self.gradient_clip_val / grad_norm if is_clipped else 1.0
 
     def _non_finite(self, batch: StepBatch, loss: float, grad_norm: float) -> NonFiniteError:
-        keys = [key for micro_batch in batch.micro_batches for key in micro_batch.keys]
+        own = [key for micro_batch in batch.micro_batches for key in micro_batch.keys]
+        keys = [key for keys in self.ranks.gather(own) for key in keys]
         return NonFiniteError(
             f"loss and gradient must be finite, but for fewer than safety.max_bad_steps={self.max_bad_steps} "
             f"steps in a row · found loss {loss} and gradient norm {grad_norm} at step {batch.step}, of "
             f"{', '.join(keys[:20])}{' …' if len(keys) > 20 else ''} · lower optimizer.lr, or look at them "
             "with `phi4train data show`"
         )
+
+
+def _seed_random_numbers(*place: int) -> None:
+    """Makes dropout a function of its place: (seed, step, virtual rank, number), and of no earlier draw."""
+    digest = hashlib.sha256(repr(place).encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:8], "big", signed=True))

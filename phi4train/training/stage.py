@@ -10,10 +10,12 @@ from phi4train.checkpoint.assembly import assemble_model
 from phi4train.checkpoint.training_state import TrainingState
 from phi4train.config.convert import config_to_dict
 from phi4train.config.schema import Config, OptimizerConfig, Resume
+from phi4train.data.order.dealing import VirtualRanks
 from phi4train.evaluation.held_out import open_held_out
 from phi4train.model.activation_checkpointing import set_activation_checkpointing
 from phi4train.model.ownership import Ownership
 from phi4train.plain_text import say
+from phi4train.ranks import OneRank
 from phi4train.run.opened import OpenedStage, open_stage
 from phi4train.run.record import RunRecord
 from phi4train.run.resume import state_to_go_on_from
@@ -23,12 +25,11 @@ from phi4train.run.torch_setup import cast_weights, prepare_torch
 from phi4train.training.briefing import print_budget, print_freeze_report
 from phi4train.training.checkpointing import restore_state
 from phi4train.training.freezing import freeze_all_but, freeze_report, hash_frozen
-from phi4train.training.gradients.one_process import OneProcessGradients
+from phi4train.training.gradients.exact import ExactGradients
 from phi4train.training.losses.chosen import build_losses
 from phi4train.training.micro_batch import MicroBatchLoss
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from phi4train.training.ranks import OneRank
 from phi4train.training.stage_run import StageRun
 from phi4train.training.watching.loss_plot import draw_losses, draw_missing_losses
 from phi4train.training.watching.progress import Progress
@@ -64,6 +65,7 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
     """Composes the stage, and trains it from `state` or from its start."""
     config, folder, inputs = stage.config, stage.folder, stage.inputs
     device, ranks = prepare_torch(config.hardware, config.seed), OneRank()
+    virtual = VirtualRanks()
     tokenizer = inputs.data.tokenizer
     losses = build_losses(config.objective, config.objective_settings, config.auxiliary, tokenizer)
     schedule = build_schedule(config)
@@ -83,7 +85,9 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
     set_activation_checkpointing(model, _installed(config.hardware.activation_checkpointing, origins))
     print_freeze_report(console, freeze_report(owned, origins))
     frozen_before = hash_frozen(owned, config.trainable)
-    gradients = OneProcessGradients(owned.named_parameters(config.trainable), _adamw(config.optimizer))
+    gradients = ExactGradients(
+        owned.named_parameters(config.trainable), _adamw(config.optimizer), ranks, virtual
+    )
     module = StageModule(
         micro_batch=MicroBatchLoss(model, losses),
         gradients=gradients,
@@ -91,6 +95,7 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
         schedule=schedule,
         gradient_clip_val=config.optimizer.gradient_clip_val,
         max_bad_steps=config.safety.max_bad_steps,
+        seed=config.seed,
         start_step=state.step if state else 0,
     )
     progress = Progress.from_document(state.progress["counters"]) if state else Progress()

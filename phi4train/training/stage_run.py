@@ -79,8 +79,7 @@ class StageRun:
             start_step=self.module.next_step,
             max_steps=max_steps,
             num_workers=config.hardware.num_workers,
-            rank=self.module.ranks.rank,
-            world_size=self.module.ranks.size,
+            virtual=self.module.gradients.virtual,
         )
         clock = LoaderClock(loader)
         saver = PeriodicSave(self.save, config.checkpoint.every_n_steps, self.module.ranks)

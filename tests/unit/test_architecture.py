@@ -24,7 +24,7 @@ FLOORS = (
     ("modality",),
     ("data", "model"),
     ("objectives",),
-    ("batch", "files", "modes", "plain_text"),
+    ("batch", "files", "modes", "plain_text", "ranks"),
     ("yaml_files",),
     ("errors", "ranges", "visible"),
 )

@@ -15,7 +15,7 @@ TESTED_ELSEWHERE = {
     "evaluation/show_answers.py": "tests/unit/evaluation/test_evaluate.py prints answers of a model with it",
     "evaluation/stage.py": "composition: tests/integration/test_stages.py evaluates trained stages with it",
     "evaluation/table.py": "tests/unit/evaluation/test_report.py reads the tables of a whole report",
-    "training/gradients/gradients.py": "a protocol: tests/unit/training/gradients/test_one_process.py holds "
+    "training/gradients/gradients.py": "a protocol: tests/unit/training/gradients/test_exact.py holds "
     "what implements it to what it says",
     "training/stage_run.py": "composition: tests/integration/test_stages.py fits, evaluates and publishes "
     "with it, tests/integration/test_resume.py stops and saves",

@@ -1,6 +1,6 @@
 """The loader: decodes this rank's share of each global batch, in whichever worker, always the same bits.
 
-plan(k)  ->  packs  ->  micro-batches of at most `micro_batch_tokens`  ->  this rank's share  ->  decode
+plan(k)  ->  dealt to virtual ranks  ->  micro-batches of at most `micro_batch_tokens`  ->  ours  ->  decode
 """
 
 import atexit
@@ -8,13 +8,14 @@ import hashlib
 import json
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
@@ -24,16 +25,17 @@ from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import find_media_kind
 from phi4train.data.media.spec_augment import SpecAugment
+from phi4train.data.order.dealing import SampleCosts, VirtualRanks, deal
 from phi4train.data.order.lengths import cause_in_words
 from phi4train.data.order.planner import (
     BLOCK_STEPS,
     ORDER_VERSION,
-    WINDOW_SHARDS,
     BatchSize,
     Planner,
     StepItems,
     StepPlan,
 )
+from phi4train.data.order.source_order import WINDOW_SHARDS
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
@@ -61,12 +63,14 @@ class StepBatch:
 
     Args:
         micro_batches: what goes through the model at once, each; empty when every sample was bad.
+        virtual_ranks: whose share each micro-batch is of, ascending.
         skipped: samples that left holes. Holes known from the index are reported by rank 0 only.
         num_drawn: samples and pieces of this share, bad ones included: what `skipped` is a fraction of.
     """
 
     step: int
     micro_batches: list[Batch]
+    virtual_ranks: list[int]
     skipped: list[SkippedSample]
     num_drawn: int
 
@@ -94,6 +98,8 @@ class DataPlan:
     micro_batch_tokens: int
     seed: int
     spec_augment: SpecAugment
+    costs: SampleCosts = field(default_factory=SampleCosts)
+    """By which the samples of a step are dealt evenly to virtual ranks."""
 
 
 def data_fingerprint(mixture: Mixture, plan: DataPlan) -> str:
@@ -118,30 +124,34 @@ def _known_limits(limits: Limits) -> dict[str, Any]:
 
 
 class StepDataset(Dataset[StepBatch]):
-    """Item k is this rank's share of global batch k: a pure function of (data, plan, k)."""
+    """Item k is one rank's share of global batch k: a pure function of (data, plan, k, virtual ranks).
+
+    Args:
+        virtual: how many virtual ranks share a step, and which of them are this rank's.
+    """
 
     def __init__(
-        self,
-        planner: Planner,
-        decoder: SampleDecoder,
-        plan: DataPlan,
-        rank: int = 0,
-        world_size: int = 1,
+        self, planner: Planner, decoder: SampleDecoder, plan: DataPlan, virtual: VirtualRanks | None = None
     ) -> None:
         self._planner = planner
         self._decoder = decoder
         self._plan = plan
-        self._rank = rank
-        self._world_size = world_size
+        self._virtual = virtual or VirtualRanks()
 
     def __getitem__(self, step: int) -> StepBatch:
         plan = self._planner.plan(step)
-        shares = micro_batches_of(plan.items, self._plan.micro_batch_tokens, self._world_size)
-        share = shares[self._rank :: self._world_size]
-        skipped = self._reported_holes(plan) if self._rank == 0 else []
-        num_drawn = len(skipped) + sum(len(rows) for rows in share)
-        batches = [self._decode(plan, rows, skipped) for rows in share]
-        return StepBatch(step, [batch for batch in batches if batch is not None], skipped, num_drawn)
+        shares = micro_batches_of(plan.items, self._plan.micro_batch_tokens, self._virtual.number)
+        skipped = self._reported_holes(plan) if self._virtual.own.start == 0 else []
+        num_drawn = len(skipped)
+        batches, owners = [], []
+        for virtual_rank in self._virtual.own:
+            for rows in shares[virtual_rank]:
+                num_drawn += len(rows)
+                batch = self._decode(plan, rows, skipped)
+                if batch is not None:
+                    batches.append(batch)
+                    owners.append(virtual_rank)
+        return StepBatch(step, batches, owners, skipped, num_drawn)
 
     def _decode(self, plan: StepPlan, rows: Sequence[int], skipped: list[SkippedSample]) -> Batch | None:
         """The micro-batch of some items, bad samples appended to `skipped`; None when all are bad."""
@@ -225,8 +235,7 @@ def build_loader(
     start_step: int,
     max_steps: int,
     num_workers: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
+    virtual: VirtualRanks | None = None,
     start_method: str | None = None,
 ) -> StepLoader:
     """A DataLoader over the steps start_step .. max_steps - 1, in order.
@@ -236,13 +245,20 @@ def build_loader(
     Args:
         cache_dir: folder for chunks of remote shards.
         num_workers: decoding processes; the batches do not depend on it.
+        virtual: the part of this process; None: it is the only one.
         start_method: `fork`, `spawn` or `forkserver`; None takes the platform's.
     """
     planner = Planner(
-        mixture.sources, mixture.manifest.weight_by, plan.batch_size, plan.limits, plan.pack_tokens, plan.seed
+        mixture.sources,
+        mixture.manifest.weight_by,
+        plan.batch_size,
+        plan.limits,
+        plan.pack_tokens,
+        plan.seed,
+        plan.costs,
     )
     decoder = SampleDecoder(mixture, tokenizer, plan.limits, ShardSource(cache_dir))
-    dataset = StepDataset(planner, decoder, plan, rank, world_size)
+    dataset = StepDataset(planner, decoder, plan, virtual)
     return StepLoader(
         _ErrorsAsItems(dataset),  # type: ignore[arg-type]
         batch_size=None,
@@ -255,29 +271,22 @@ def build_loader(
     )
 
 
-def micro_batches_of(items: StepItems, max_tokens: int, world_size: int) -> list[list[int]]:
-    """Positions in `items` of each micro-batch: whole packs, in order, up to `max_tokens`.
+def micro_batches_of(items: StepItems, max_tokens: int, num_virtual: int) -> list[list[list[int]]]:
+    """Positions in `items` of each micro-batch of each virtual rank: in order, up to `max_tokens`."""
+    return [_filled(items.length, share, max_tokens) for share in deal(items.cost.tolist(), num_virtual)]
 
-    Their number is a multiple of `world_size`: large ones are halved until it is, so that every rank gets
-    as many. Only a step with fewer items than ranks leaves a remainder.
-    """
+
+def _filled(lengths: NDArray[np.int64], positions: Sequence[int], max_tokens: int) -> list[list[int]]:
     batches: list[list[int]] = []
-    tokens = 0
-    for pack in np.split(np.arange(len(items.pack)), np.flatnonzero(np.diff(items.pack)) + 1):
-        size = int(items.length[pack].sum())
-        if not batches or tokens + size > max_tokens:
+    tokens = max_tokens
+    for position in positions:
+        length = int(lengths[position])
+        if tokens + length > max_tokens:
             batches.append([])
             tokens = 0
-        batches[-1] += pack.tolist()
-        tokens += size
-    while len(batches) % world_size:
-        largest = max(range(len(batches)), key=lambda i: len(batches[i]))
-        items_of = batches[largest]
-        if len(items_of) < 2:
-            break
-        half = len(items_of) // 2
-        batches[largest : largest + 1] = [items_of[:half], items_of[half:]]
-    return [batch for batch in batches if batch]
+        batches[-1].append(position)
+        tokens += length
+    return batches
 
 
 def _pinned(value: Any) -> Any:

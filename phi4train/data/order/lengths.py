@@ -1,8 +1,9 @@
 """Lengths: how many tokens an indexed sample will take, or why it cannot be used, from the index alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,30 +30,44 @@ class Measured:
         tokens: all tokens of each sample, media included, over all its branches; 0 where it cannot be used.
         causes: why each sample cannot be used, or "" where it can.
         splittable: whether it may be cut into pieces.
+        media_costs: what encoding its media costs; 0 where it cannot be used.
     """
 
     tokens: NDArray[np.int64]
     causes: NDArray[np.object_]
     splittable: NDArray[np.bool_]
+    media_costs: NDArray[np.float64]
 
 
-def measure_lengths(table: SampleTable, rows: NDArray[np.int64], limits: Limits) -> Measured:
-    """Tokens of the samples in `rows`, or why they cannot be used."""
+def measure_lengths(
+    table: SampleTable,
+    rows: NDArray[np.int64],
+    limits: Limits,
+    slot_costs: Mapping[str, float] = MappingProxyType({}),
+) -> Measured:
+    """Tokens of the samples in `rows`, or why they cannot be used.
+
+    Args:
+        slot_costs: of encoding one slot's medium, by kind; 0 where absent.
+    """
     samples = table.samples[rows]
     causes = np.array(["", *table.causes], dtype=object)[samples["cause"]]
     usable, supported = samples["cause"] == 0, samples["branches"] == limits.num_branches
     causes[usable & ~supported] = UNSUPPORTED_RECORD
     by_branch = np.ascontiguousarray(samples["text_tokens"].T, dtype=np.int64)  # sums of long rows are fast
     tokens, longest = by_branch.sum(axis=0), by_branch.max(axis=0)
+    media_costs = np.zeros(len(samples))
     with_media = np.flatnonzero((samples["media_count"] > 0) & usable & supported)
     if len(with_media):
-        slot_tokens, media_causes = _measure_media(table, samples[with_media], limits)
+        slot_tokens, media_causes, encoding = _measure_media(table, samples[with_media], limits, slot_costs)
+        media_costs[with_media] = limits.num_branches * encoding
         tokens[with_media] += limits.num_branches * slot_tokens
         longest[with_media] += slot_tokens
         causes[with_media] = media_causes
     splittable = samples["shape"] == _SPLITTABLE
     causes[(causes == "") & ~splittable & (longest > limits.context_tokens)] = "longer_than_context"
-    return Measured(np.where(causes == "", tokens, 0), causes, splittable)
+    is_usable = causes == ""
+    return Measured(np.where(is_usable, tokens, 0), causes, splittable, np.where(is_usable, media_costs, 0.0))
 
 
 def cause_in_words(cause: str, limits: Limits) -> str:
@@ -63,17 +78,21 @@ def cause_in_words(cause: str, limits: Limits) -> str:
 
 
 def _measure_media(
-    table: SampleTable, samples: Rows, limits: Limits
-) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """Slot tokens in each branch of samples that have media, and the first cause among their media."""
+    table: SampleTable, samples: Rows, limits: Limits, slot_costs: Mapping[str, float]
+) -> tuple[NDArray[np.int64], NDArray[np.object_], NDArray[np.float64]]:
+    """Of samples that have media: slot tokens in each branch, the first cause, and what encoding costs."""
     media, owners = shown_media(table, samples, limits)
     lengths, found = _slots_or_causes(table, limits, media)
     tokens = np.zeros(len(samples), dtype=np.int64)
     np.add.at(tokens, owners, lengths)
+    costs = np.zeros(len(samples))
+    if slot_costs:
+        by_kind = np.array([slot_costs.get(name, 0.0) for name in table.media_kinds])
+        np.add.at(costs, owners, lengths * by_kind[media["kind"]])
     causes = np.full(len(samples), "", dtype=object)
     for position in np.flatnonzero(found != "")[::-1]:
         causes[owners[position]] = found[position]
-    return tokens, causes
+    return tokens, causes, costs
 
 
 def shown_media(table: SampleTable, samples: Rows, limits: Limits) -> tuple[Rows, NDArray[np.int64]]:

@@ -3,8 +3,7 @@
 Steps come in blocks of `BLOCK_STEPS`. Every block takes the same number of samples from each source
 (its quota), so the position of a source at block b is b * quota: no history is needed.
 
-    source position --divmod--> epoch, place in epoch
-    epoch: shards in a keyed order; samples permuted inside windows of `WINDOW_SHARDS` shards
+    source position --source_order.py--> shard, row
     block: the quotas of all sources, shuffled; long texts cut into pieces; packed; packs dealt to steps
 
 A sample that the index or the limits rule out is planned around and reported as a hole with its cause;
@@ -13,15 +12,17 @@ one that turns out to be broken when it is decoded leaves its place empty and mo
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import measure_lengths
+from phi4train.data.order.dealing import SampleCosts
+from phi4train.data.order.lengths import Measured, measure_lengths
 from phi4train.data.order.packing import pack_best_fit
-from phi4train.data.order.permutation import derive_key, permute, shuffled
+from phi4train.data.order.permutation import derive_key, shuffled
+from phi4train.data.order.source_order import SourceOrder
 from phi4train.data.shards.mixture import MixtureSource
 from phi4train.errors import ManifestError
 
@@ -30,8 +31,6 @@ ORDER_VERSION = 1
 
 BLOCK_STEPS = 64
 """Optimizer steps planned together."""
-WINDOW_SHARDS = 8
-"""Shards inside which samples are shuffled: more mixes better, fewer read more locally."""
 
 _ESTIMATE_SHARDS, _ESTIMATE_ROWS = 64, 1024
 _CACHED_BLOCKS = 2
@@ -63,6 +62,7 @@ class StepItems:
         source, shard, row: where the sample is.
         start, length: tokens [start, start + length) of it; all of all branches where it is not cut.
         pack: number of the pack inside the step, ascending.
+        cost: of computing it, in the units of SampleCosts.
     """
 
     source: Ints
@@ -71,6 +71,7 @@ class StepItems:
     start: Ints
     length: Ints
     pack: Ints
+    cost: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Planner:
         weight_by: whether weights are shares of `samples` or of `tokens`.
         batch_size: samples or tokens of a step.
         pack_tokens: capacity of a pack, at least `limits.sample_tokens`.
+        costs: of computing a sample.
 
     Raises:
         ManifestError: no sample of a source is usable, or a batch is too small for the sources.
@@ -130,6 +132,7 @@ class Planner:
         limits: Limits,
         pack_tokens: int,
         seed: int,
+        costs: SampleCosts | None = None,
     ) -> None:
         assert pack_tokens >= limits.sample_tokens, "a pack holds the longest sample"
         self.limits = limits
@@ -140,10 +143,11 @@ class Planner:
         self.quotas = _block_quotas(self.shares, self.mean_tokens, batch_size)
         """Samples that each source gives to a block."""
         self._sources = sources
-        self._orders = [_SourceOrder(source, derive_key(seed, 1, i)) for i, source in enumerate(sources)]
+        self._orders = [SourceOrder(source, derive_key(seed, 1, i)) for i, source in enumerate(sources)]
         self._batch_size = batch_size
         self._pack_tokens = pack_tokens
         self._seed = seed
+        self._costs = costs or SampleCosts()
         self._blocks: OrderedDict[int, _Block] = OrderedDict()
 
     def plan(self, step: int) -> StepPlan:
@@ -165,9 +169,13 @@ class Planner:
 
     def _plan_block(self, number: int) -> _Block:
         slots = self._draw(number)
-        tokens, causes, splittable = self._measure(slots)
+        measured = self._measure(slots)
+        causes = measured.causes
         good = np.flatnonzero(causes == "")
-        pieces, starts, lengths = _split(good, tokens, splittable, self.limits.sample_tokens)
+        pieces, starts, lengths = _split(
+            good, measured.tokens, measured.splittable, self.limits.sample_tokens
+        )
+        costs = self._costs.of_texts(lengths) + measured.media_costs[pieces]
         if self._batch_size.samples is not None:
             slot_steps = np.arange(len(slots.row)) // self._batch_size.samples
             steps, packs = _pack_steps(slot_steps[pieces], lengths, self._pack_tokens)
@@ -176,7 +184,15 @@ class Planner:
             steps, packs = _pack_block(lengths, self._pack_tokens, derive_key(self._seed, 3, number))
         order = np.lexsort((np.arange(len(pieces)), packs, steps))
         drawn = slots.at(pieces[order])
-        items = StepItems(drawn.source, drawn.shard, drawn.row, starts[order], lengths[order], packs[order])
+        items = StepItems(
+            drawn.source,
+            drawn.shard,
+            drawn.row,
+            starts[order],
+            lengths[order],
+            packs[order],
+            costs[order],
+        )
         holes = _holes(slots, causes, slot_steps)
         bounds = np.searchsorted(steps[order], np.arange(BLOCK_STEPS + 1))
         first = number * BLOCK_STEPS
@@ -200,71 +216,25 @@ class Planner:
         )
         return drawn.at(shuffled(len(drawn.row), derive_key(self._seed, 2, number)))
 
-    def _measure(self, slots: _Slots) -> tuple[Ints, NDArray[np.object_], NDArray[np.bool_]]:
-        tokens = np.zeros(len(slots.row), dtype=np.int64)
-        causes = np.full(len(slots.row), "", dtype=object)
-        splittable = np.zeros(len(slots.row), dtype=bool)
+    def _measure(self, slots: _Slots) -> Measured:
+        num_slots = len(slots.row)
+        found = Measured(
+            tokens=np.zeros(num_slots, dtype=np.int64),
+            causes=np.full(num_slots, "", dtype=object),
+            splittable=np.zeros(num_slots, dtype=bool),
+            media_costs=np.zeros(num_slots),
+        )
         by_table = np.lexsort((slots.shard, slots.source))
         tables = np.stack([slots.source[by_table], slots.shard[by_table]])
         changes = np.flatnonzero((np.diff(tables, axis=1) != 0).any(axis=0)) + 1
         for group in np.split(by_table, changes):
             source = self._sources[slots.source[group[0]]]
             table = source.tables[slots.shard[group[0]]]
-            measured = measure_lengths(table, slots.row[group], source.limits(self.limits))
-            tokens[group], causes[group] = measured.tokens, measured.causes
-            splittable[group] = measured.splittable
-        return tokens, causes, splittable
-
-
-class _SourceOrder:
-    """The endless order of one source: epoch after epoch, each shuffled anew."""
-
-    def __init__(self, source: MixtureSource, key: int) -> None:
-        self._counts = np.array([table.num_samples for table in source.tables], dtype=np.int64)
-        self._num_samples = int(self._counts.sum())
-        self._key = key
-        self._epochs: OrderedDict[int, tuple[Ints, Ints]] = OrderedDict()
-
-    def locate(self, position: int, count: int) -> tuple[Ints, Ints]:
-        """(shard, row) of the samples at `position` .. `position + count - 1`."""
-        shards, rows = [], []
-        while count:
-            epoch, begin = divmod(position, self._num_samples)
-            taken = min(count, self._num_samples - begin)
-            shard, row = self._locate_in_epoch(epoch, begin, taken)
-            shards.append(shard)
-            rows.append(row)
-            position += taken
-            count -= taken
-        return np.concatenate(shards), np.concatenate(rows)
-
-    def _locate_in_epoch(self, epoch: int, begin: int, count: int) -> tuple[Ints, Ints]:
-        shard_order, ends = self._epoch(epoch)
-        places = np.arange(begin, begin + count, dtype=np.int64)
-        windows = np.searchsorted(ends, places, side="right") // WINDOW_SHARDS
-        located = np.empty(count, dtype=np.int64)
-        for window in np.unique(windows):
-            chosen = windows == window
-            first = int(ends[window * WINDOW_SHARDS - 1]) if window else 0
-            last = int(ends[min((window + 1) * WINDOW_SHARDS, len(ends)) - 1])
-            key = derive_key(self._key, epoch, 1 + int(window))
-            located[chosen] = first + permute(places[chosen] - first, last - first, key)
-        ordinals = np.searchsorted(ends, located, side="right")
-        starts = ends[ordinals] - self._counts[shard_order[ordinals]]
-        return shard_order[ordinals], located - starts
-
-    def _epoch(self, epoch: int) -> tuple[Ints, Ints]:
-        """Shards in the epoch's order, and where each ends."""
-        if epoch not in self._epochs:
-            while len(self._epochs) >= 2:
-                self._epochs.popitem(last=False)
-            order = permute(
-                np.arange(len(self._counts), dtype=np.int64),
-                len(self._counts),
-                derive_key(self._key, epoch, 0),
-            )
-            self._epochs[epoch] = (order, np.cumsum(self._counts[order]))
-        return self._epochs[epoch]
+            limits = source.limits(self.limits)
+            measured = measure_lengths(table, slots.row[group], limits, self._costs.slot)
+            for field in fields(Measured):
+                getattr(found, field.name)[group] = getattr(measured, field.name)
+        return found
 
 
 def _mean_tokens(source: MixtureSource, limits: Limits) -> float:
@@ -374,4 +344,5 @@ def _slice(items: StepItems, begin: int, end: int) -> StepItems:
         items.start[part],
         items.length[part],
         numbered,
+        items.cost[part],
     )

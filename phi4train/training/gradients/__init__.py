@@ -3,5 +3,5 @@
 ::
 
     gradients.py     the seam: backward, finish (reduce once, norms), step or skip, state in and out
-    one_process.py   plain AdamW
+    exact.py         AdamW; sums in one fixed tree, on one process or several
 """

@@ -6,28 +6,39 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from phi4train.data.order.dealing import VirtualRanks
+
 
 class Gradients(Protocol):
     """The gradients of one optimizer step after the other, and the optimizer that they feed.
 
-    A step is `zero`, `backward` for each micro-batch, `finish`, and then `step` or `skip`.
+    A step is `zero`, `backward` for each micro-batch, `finish`, and then `step` or `skip`. A tensor that no
+    micro-batch of any rank gave a gradient has one of zeros.
     """
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
         """Owns the trainable tensors and no other."""
 
+    @property
+    def virtual(self) -> VirtualRanks:
+        """How a step is cut, and what of it is this process's."""
+
     def zero(self) -> None:
         """Starts a step: no tensor has a gradient."""
 
-    def backward(self, loss: Tensor) -> None:
-        """Adds the gradient of a micro-batch's share of the step's loss."""
+    def backward(self, loss: Tensor, virtual_rank: int) -> None:
+        """Adds the gradient of a micro-batch's share of the step's loss.
+
+        Args:
+            virtual_rank: whose the micro-batch is; one of this process's, ascending.
+        """
 
     def finish(self) -> dict[str, float]:
-        """Reduces over ranks, once a step; returns the L2 norm of each component that has a gradient."""
+        """Reduces over ranks, once a step; returns the L2 norm of each component."""
 
     def step(self, lr: float, scale: float) -> None:
-        """Scales the gradients and steps; tensors without a gradient stay as they are.
+        """Scales the gradients and steps.
 
         Args:
             lr: learning rate before each group's own factor.

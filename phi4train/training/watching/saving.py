@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 
 from phi4train.data.batches.loader import StepBatch
-from phi4train.training.ranks import Ranks
+from phi4train.ranks import Ranks
 
 _STOPPING = b"\nCtrl-C: the run ends and is saved after this step; press it again to stop at once\n"
 

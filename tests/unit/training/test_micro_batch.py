@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import pytest
 import torch
 
 from phi4train.batch import IGNORE_INDEX, Batch
 from phi4train.model.components import build_model
+from phi4train.ranks import OneRank, Ranks
 from phi4train.training.losses.loss import Forward, LossSums, WeightedLoss
 from phi4train.training.losses.next_token import NextToken
 from phi4train.training.micro_batch import MicroBatchLoss, StepLosses
-from phi4train.training.ranks import OneRank, Ranks
 from tests.unit.training.tiny_training import SHAPE, text_batch
 
 LONG, SHORT = text_batch((20,), seed=1), text_batch((4, 3), seed=2)
+
+
+Value = TypeVar("Value")
 
 
 class TwoRanks(OneRank):
@@ -25,6 +29,10 @@ class TwoRanks(OneRank):
     def sum(self, values: Sequence[int]) -> list[int]:
         """Each value twice."""
         return [2 * value for value in values]
+
+    def gather(self, value: Value) -> list[Value]:
+        """The value twice."""
+        return [value, value]
 
 
 @dataclass(frozen=True)
@@ -73,36 +81,48 @@ def test_counts_are_of_each_loss_over_micro_batches_and_ranks() -> None:
 def test_what_is_minimised_is_the_weighted_sum_of_the_means() -> None:
     for weight in (0.0, 0.5, 2.0):
         step, minimised = run(LONG, SHORT, weight=weight)
-        mean = step.objective_sum(step.by_task()) / step.counts[0]
+        totals = step.totals()
+        mean = totals.objective_sum / step.counts[0]
         assert minimised == pytest.approx(mean + weight * 3.0, rel=1e-5)
-        assert step.auxiliary_means() == {"per_sample": pytest.approx(3.0)}
-        assert step.measures() == {"fives": pytest.approx(5.0)}
+        assert totals.auxiliary_means == {"per_sample": pytest.approx(3.0)}
+        assert totals.measures == {"fives": pytest.approx(5.0)}
 
 
 def test_a_rank_adds_its_part_of_a_mean_over_all_ranks() -> None:
     alone, minimised = run(LONG, SHORT)
     shared, half = run(LONG, SHORT, ranks=TwoRanks())
     assert half == pytest.approx(minimised / 2, rel=1e-6)
-    assert shared.by_task() == alone.by_task(), "sums are of this rank"
-    assert shared.auxiliary_means() == {"per_sample": pytest.approx(1.5)}
+    assert shared.totals().objective_sum == 2 * alone.totals().objective_sum
+    assert (
+        shared.totals().auxiliary_means
+        == alone.totals().auxiliary_means
+        == {"per_sample": pytest.approx(3.0)}
+    )
 
 
 def test_losses_by_task_are_summed_over_micro_batches() -> None:
-    step, _ = run(LONG, SHORT)
-    one, other = run(LONG)[0].by_task(), run(SHORT)[0].by_task()
-    for task, (loss, count) in step.by_task().items():
-        parts = [part[task] for part in (one, other) if task in part]
+    step = run(LONG, SHORT)[0].totals()
+    one, other = run(LONG)[0].totals(), run(SHORT)[0].totals()
+    for task, (loss, count) in step.by_task.items():
+        parts = [part.by_task[task] for part in (one, other) if task in part.by_task]
         assert count == sum(number for _, number in parts)
         assert loss == pytest.approx(sum(own for own, _ in parts), rel=1e-6)
 
 
+def test_sums_do_not_depend_on_the_order_of_micro_batches() -> None:
+    many = [LONG, SHORT, SHORT, LONG, SHORT]
+    assert run(*many)[0].totals() == run(*reversed(many))[0].totals()
+
+
 def test_a_loss_without_targets_is_not_told() -> None:
     step, minimised = run(LONG)
-    assert step.counts[1] == 0 and step.auxiliary_means() == {} == step.measures()
-    assert minimised == pytest.approx(step.objective_sum(step.by_task()) / LONG.num_targets, rel=1e-5)
+    totals = step.totals()
+    assert step.counts[1] == 0 and totals.auxiliary_means == {} == totals.measures
+    assert minimised == pytest.approx(totals.objective_sum / LONG.num_targets, rel=1e-5)
     silent = replace(LONG, labels_T=torch.full_like(LONG.labels_T, IGNORE_INDEX))
     step, minimised = run(silent)
-    assert step.counts == [0, 0] and step.by_task() == {} and minimised == 0 == step.objective_sum({})
+    totals = step.totals()
+    assert step.counts == [0, 0] and totals.by_task == {} and minimised == 0 == totals.objective_sum
 
 
 def test_what_is_noted_of_a_share_keeps_no_graph() -> None:

@@ -7,15 +7,15 @@ from phi4train.data.batches.loader import StepBatch
 from phi4train.model.ownership import Ownership
 from phi4train.model.phi4 import Phi4Model
 from phi4train.model.shapes import LanguageModelShape, LoraShape, ModelShape, RopeShape, VisionShape
+from phi4train.ranks import OneRank
 from phi4train.run.schedule import Schedule
 from phi4train.training.freezing import freeze_all_but
-from phi4train.training.gradients.one_process import OneProcessGradients
+from phi4train.training.gradients.exact import ExactGradients
 from phi4train.training.losses.loss import WeightedLoss
 from phi4train.training.losses.next_token import NextToken
 from phi4train.training.micro_batch import MicroBatchLoss
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
-from phi4train.training.ranks import OneRank
 
 SHAPE = ModelShape(
     language_model=LanguageModelShape(
@@ -69,7 +69,13 @@ def sample_of(batch: Batch, index: int) -> Batch:
 
 def step(*micro_batches: Batch, number: int = 0) -> StepBatch:
     """A global batch without skipped samples."""
-    return StepBatch(number, list(micro_batches), [], num_drawn=sum(len(b.keys) for b in micro_batches))
+    return StepBatch(
+        number,
+        list(micro_batches),
+        [0] * len(micro_batches),
+        [],
+        num_drawn=sum(len(b.keys) for b in micro_batches),
+    )
 
 
 def build_module(
@@ -84,10 +90,17 @@ def build_module(
     """A module that trains some components for the next token."""
     owned = Ownership(model)
     freeze_all_but(owned, trainable)
-    gradients = OneProcessGradients(owned.named_parameters(trainable), settings)
+    gradients = ExactGradients(owned.named_parameters(trainable), settings, OneRank())
     losses = [WeightedLoss(NextToken(), 1.0), *auxiliaries]
     return StageModule(
-        MicroBatchLoss(model, losses), gradients, OneRank(), schedule, clip, max_bad_steps, start_step=0
+        MicroBatchLoss(model, losses),
+        gradients,
+        OneRank(),
+        schedule,
+        clip,
+        max_bad_steps,
+        seed=0,
+        start_step=0,
     )
 
 

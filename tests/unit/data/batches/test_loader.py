@@ -3,7 +3,7 @@
 import gc
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from phi4train.data.batches.loader import (
     micro_batches_of,
 )
 from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
+from phi4train.data.order.dealing import VirtualRanks
 from phi4train.data.order.planner import BatchSize, Planner, StepItems
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
@@ -126,32 +127,55 @@ def test_labels_are_the_next_ids_inside_each_sample(mixture: Mixture, load: Load
 
 
 @pytest.mark.parametrize("plan", [PLAN, TOKENS], ids=["samples", "tokens"])
-def test_ranks_share_a_step_without_loss_and_get_as_many(
+def test_virtual_ranks_share_a_step_without_loss_and_none_is_idle(
     mixture: Mixture, load: Load, plan: DataPlan
 ) -> None:
     alone = load(mixture, plan, 0, 6)
-    shares = [load(mixture, plan, 0, 6, rank=rank, world_size=2) for rank in range(2)]
+    shares = [load(mixture, plan, 0, 6, virtual=VirtualRanks.of_rank(2, rank, 2)) for rank in range(2)]
     for step in range(6):
         parts = [share[step].micro_batches for share in shares]
-        assert len(parts[0]) == len(parts[1]) > 0
+        assert parts[0] and parts[1]
         together = sorted(key for part in parts for batch in part for key in batch.keys)
         assert together == sorted(key for batch in alone[step].micro_batches for key in batch.keys)
         assert sum(share[step].num_drawn for share in shares) == alone[step].num_drawn
 
 
-def items(lengths: list[int], packs: list[int]) -> StepItems:
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_micro_batches_of_virtual_ranks_do_not_depend_on_who_has_them(
+    mixture: Mixture, load: Load, num_workers: int
+) -> None:
+    def parts(size: int, rank: int) -> list[StepBatch]:
+        virtual = VirtualRanks.of_rank(4, rank, size)
+        return load(mixture, PLAN, 0, 3, virtual=virtual, num_workers=num_workers)
+
+    def keys(batches: Sequence[StepBatch]) -> list[tuple[int, tuple[str, ...]]]:
+        return [
+            (virtual_rank, batch.keys)
+            for part in batches
+            for virtual_rank, batch in zip(part.virtual_ranks, part.micro_batches, strict=True)
+        ]
+
+    whole = parts(1, 0)
+    for size in (2, 4):
+        by_rank = [parts(size, rank) for rank in range(size)]
+        for step in range(3):
+            assert keys([part[step] for part in by_rank]) == keys([whole[step]])
+
+
+def items(lengths: list[int]) -> StepItems:
     zeros = np.zeros(len(lengths), dtype=np.int64)
-    return StepItems(zeros, zeros, zeros, zeros, np.array(lengths), np.array(packs))
+    return StepItems(
+        zeros, zeros, zeros, zeros, np.array(lengths), zeros, np.array(lengths, dtype=np.float64)
+    )
 
 
-def test_micro_batches_hold_whole_packs_up_to_their_tokens() -> None:
-    step = items([5, 5, 9, 3, 3, 8], [0, 0, 1, 2, 2, 3])
-    assert micro_batches_of(step, 20, 1) == [[0, 1, 2], [3, 4, 5]]
-    assert micro_batches_of(step, 10, 1) == [[0, 1], [2], [3, 4], [5]]
-    assert micro_batches_of(step, 20, 3) == [[0], [1, 2], [3, 4, 5]]
-    assert len(micro_batches_of(step, 20, 6)) == 6
-    assert len(micro_batches_of(step, 20, 7)) == 6, "fewer items than ranks"
-    assert micro_batches_of(items([], []), 20, 2) == []
+def test_micro_batches_are_filled_in_order_up_to_their_tokens() -> None:
+    step = items([5, 5, 9, 3, 3, 8])
+    assert micro_batches_of(step, 20, 1) == [[[0, 1, 2], [3, 4, 5]]]
+    assert micro_batches_of(step, 10, 1) == [[[0, 1], [2], [3, 4], [5]]]
+    assert micro_batches_of(step, 20, 2) == [[[1, 2, 4]], [[0, 3, 5]]]
+    assert micro_batches_of(step, 20, 8) == [[[2]], [[5]], [[0]], [[1]], [[3]], [[4]], [], []]
+    assert micro_batches_of(items([]), 20, 2) == [[], []]
 
 
 def poisoned(tmp_path: Path, open_all: Callable[..., Mixture], damage: Callable[[bytes], bytes]) -> Mixture:
@@ -229,7 +253,7 @@ def test_holes_known_from_the_index_are_reported_once(tmp_path: Path, open_all: 
         )
         writer.write("big", question(rng), {"0.png": png(200, 200)})
     mixture = open_all("s")
-    shares = [load(mixture, PLAN, 0, 10, rank=rank, world_size=2) for rank in range(2)]
+    shares = [load(mixture, PLAN, 0, 10, virtual=VirtualRanks.of_rank(2, rank, 2)) for rank in range(2)]
     skipped = [sample for share in shares for step in share for sample in step.skipped]
     assert {(sample.key, sample.cause) for sample in skipped} == {
         ("s-000000.tar/long", "longer_than_context"),

@@ -12,6 +12,7 @@ from phi4train.batch import AudioInputs
 from phi4train.data.batches.held_out import evaluation_batches
 from phi4train.data.batches.loader import DataPlan, StepBatch, build_loader, data_fingerprint
 from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT, SpecAugment
+from phi4train.data.order.dealing import VirtualRanks
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
@@ -97,7 +98,7 @@ def test_a_resumed_run_masks_the_same(clips: Mixture, load: Load, num_workers: i
 
 def test_ranks_and_micro_batches_do_not_change_the_masks(clips: Mixture, load: Load) -> None:
     whole = torch.cat(features(load(clips, PLAN, 0, 1)))
-    parts = [features(load(clips, PLAN, 0, 1, rank=rank, world_size=2)) for rank in (0, 1)]
+    parts = [features(load(clips, PLAN, 0, 1, virtual=VirtualRanks.of_rank(2, rank, 2))) for rank in (0, 1)]
     split = torch.cat([part for rank in parts for part in rank])
     assert sorted(whole.sum(dim=1).tolist()) == sorted(split.sum(dim=1).tolist())
 

@@ -20,7 +20,7 @@ TRAINER: Any = SimpleNamespace(should_stop=False)
 def with_skips(number: int, num_bad: int, lengths: tuple[int, ...] = (8, 8)) -> StepBatch:
     skipped = [SkippedSample(f"shard/{i}", "shard", "broken_image", "cut") for i in range(num_bad)]
     batches = [text_batch(lengths)] if lengths else []
-    return StepBatch(number, batches, skipped, num_drawn=len(lengths) + num_bad)
+    return StepBatch(number, batches, [0] * len(batches), skipped, num_drawn=len(lengths) + num_bad)
 
 
 def test_skipped_samples_are_written_with_their_step_and_cause(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from phi4train.errors import CheckpointError
-from phi4train.training.ranks import OneRank
+from phi4train.ranks import OneRank
 from phi4train.training.watching.saving import PeriodicSave
 from tests.unit.training.tiny_training import step
 

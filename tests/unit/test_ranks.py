@@ -1,6 +1,6 @@
 """A run of a single process hears from all others what it says itself."""
 
-from phi4train.training.ranks import OneRank, Ranks
+from phi4train.ranks import OneRank, Ranks
 
 
 def test_one_rank_is_all_there_is() -> None:
@@ -11,5 +11,6 @@ def test_one_rank_is_all_there_is() -> None:
     assert summed == values and summed is not values
     assert ranks.any(True) is True and ranks.any(False) is False
     state = {"step": 3}
-    assert ranks.broadcast(state) is state
+    assert ranks.gather(state) == [state]
+    assert ranks.from_first(lambda: state) is state
     ranks.barrier()
