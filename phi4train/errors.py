@@ -56,6 +56,12 @@ class StageInterrupted(Phi4TrainError):
     exit_code = 75
 
 
+class RankError(Phi4TrainError):
+    """One of several processes ended before its run did; the others were stopped, and the run can go on."""
+
+    exit_code = 1
+
+
 class NonFiniteError(Phi4TrainError):
     """Loss or gradient was not finite for too many steps in a row."""
 

@@ -58,14 +58,43 @@ class SkippedSample:
 
 
 @dataclass(frozen=True)
+class StepFacts:
+    """What a step holds: of one rank, or of all.
+
+    Args:
+        num_samples, num_tokens, num_targets: in the micro-batches.
+        num_drawn: samples and pieces, bad ones included: what `skipped` is a fraction of.
+        skipped: samples that left holes. Holes known from the index are reported by rank 0 only.
+    """
+
+    num_samples: int
+    num_tokens: int
+    num_targets: int
+    num_drawn: int
+    skipped: tuple[SkippedSample, ...]
+
+    @classmethod
+    def of_all(cls, parts: Sequence["StepFacts"]) -> "StepFacts":
+        """The facts of all ranks together."""
+        return cls(
+            num_samples=sum(part.num_samples for part in parts),
+            num_tokens=sum(part.num_tokens for part in parts),
+            num_targets=sum(part.num_targets for part in parts),
+            num_drawn=sum(part.num_drawn for part in parts),
+            skipped=tuple(skipped for part in parts for skipped in part.skipped),
+        )
+
+
+@dataclass(frozen=True)
 class StepBatch:
     """One rank's share of the global batch of an optimizer step.
 
     Args:
         micro_batches: what goes through the model at once, each; empty when every sample was bad.
         virtual_ranks: whose share each micro-batch is of, ascending.
-        skipped: samples that left holes. Holes known from the index are reported by rank 0 only.
-        num_drawn: samples and pieces of this share, bad ones included: what `skipped` is a fraction of.
+        skipped: samples of this share that left holes, and holes known from the index on rank 0.
+        num_drawn: samples and pieces of this share, bad ones included.
+        whole: facts of the global batch, once the ranks have told each other; None: there is one rank.
     """
 
     step: int
@@ -73,6 +102,23 @@ class StepBatch:
     virtual_ranks: list[int]
     skipped: list[SkippedSample]
     num_drawn: int
+    whole: StepFacts | None = None
+
+    @property
+    def own_facts(self) -> StepFacts:
+        """Facts of this share."""
+        return StepFacts(
+            num_samples=sum(len(batch.keys) for batch in self.micro_batches),
+            num_tokens=sum(batch.input_ids_T.numel() for batch in self.micro_batches),
+            num_targets=sum(batch.num_targets for batch in self.micro_batches),
+            num_drawn=self.num_drawn,
+            skipped=tuple(self.skipped),
+        )
+
+    @property
+    def facts(self) -> StepFacts:
+        """Facts of the global batch."""
+        return self.whole or self.own_facts
 
     def pin_memory(self) -> "StepBatch":
         """A copy in page-locked memory, called by the DataLoader when it is asked to pin."""

@@ -73,8 +73,7 @@ def step_metrics(
     result: StepResult, batch: StepBatch, step_seconds: float, wait_seconds: float
 ) -> dict[str, float]:
     """One line of metrics.jsonl; losses are means over target tokens, in nats, and NaN without any."""
-    num_tokens = sum(micro_batch.input_ids_T.numel() for micro_batch in batch.micro_batches)
-    num_samples = sum(len(micro_batch.keys) for micro_batch in batch.micro_batches)
+    num_tokens, num_samples = batch.facts.num_tokens, batch.facts.num_samples
     metrics = {
         keys.STEP: result.step,
         keys.LOSS: result.loss,

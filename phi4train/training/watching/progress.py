@@ -20,13 +20,14 @@ class Progress:
     skipped_steps: int = 0
 
     def add(self, batch: StepBatch) -> None:
-        """Counts the samples of one step, used and skipped."""
-        used = batch.num_drawn - len(batch.skipped)
+        """Counts the samples of one step over all ranks, used and skipped."""
+        facts = batch.facts
+        used = facts.num_drawn - len(facts.skipped)
         self.samples += used
-        self.tokens += sum(micro_batch.input_ids_T.numel() for micro_batch in batch.micro_batches)
-        self.targets += sum(micro_batch.num_targets for micro_batch in batch.micro_batches)
-        self.skipped_samples += len(batch.skipped)
-        self.bad_in_a_row = 0 if used else self.bad_in_a_row + len(batch.skipped)
+        self.tokens += facts.num_tokens
+        self.targets += facts.num_targets
+        self.skipped_samples += len(facts.skipped)
+        self.bad_in_a_row = 0 if used else self.bad_in_a_row + len(facts.skipped)
 
     def to_document(self) -> dict[str, int]:
         """The counters as JSON."""

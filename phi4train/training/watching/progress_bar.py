@@ -58,7 +58,7 @@ class ProgressBar(L.Callback):
         """Moves the bar."""
         assert isinstance(pl_module, StageModule) and pl_module.result is not None
         result = pl_module.result
-        self._tokens += sum(micro_batch.input_ids_T.numel() for micro_batch in batch.micro_batches)
+        self._tokens += batch.facts.num_tokens
         others = "".join(f"  {name} {loss:.3f}" for name, loss in result.auxiliary_losses.items())
         numbers = f"loss {result.loss:.3f}{others}  lr {result.lr:.2e}"
         self._bar.update(self._task, completed=result.step + 1, numbers=numbers)

@@ -16,27 +16,35 @@ class SampleGuard(L.Callback):
         progress: counters of the run; updated before each step.
         max_bad_fraction: largest share of all samples so far that may be skipped.
         max_bad_in_a_row: skipped samples that stop the run, over steps without a good one.
+        writes: whether this rank writes skipped.jsonl.
     """
 
     def __init__(
-        self, folder: RunFolder, progress: Progress, max_bad_fraction: float, max_bad_in_a_row: int
+        self,
+        folder: RunFolder,
+        progress: Progress,
+        max_bad_fraction: float,
+        max_bad_in_a_row: int,
+        writes: bool = True,
     ) -> None:
         self._folder = folder
         self._progress = progress
         self._max_bad_fraction = max_bad_fraction
         self._max_bad_in_a_row = max_bad_in_a_row
+        self._writes = writes
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: StepBatch, batch_idx: int
     ) -> None:
         """Counts the batch that is about to be trained on."""
-        for skipped in batch.skipped:
+        skipped_samples = batch.facts.skipped
+        for skipped in skipped_samples if self._writes else ():
             append_line(self._folder.skipped, {"step": batch.step, **vars(skipped)})
         self._progress.add(batch)
-        broken = self._broken_limit() if batch.skipped else None
+        broken = self._broken_limit() if skipped_samples else None
         if broken is not None:
             limit, found = broken
-            causes = sorted({skipped.cause for skipped in batch.skipped})
+            causes = sorted({skipped.cause for skipped in skipped_samples})
             raise BadDataError(
                 f"{limit} · found {found} (now: {', '.join(causes)}) · see {self._folder.skipped}, "
                 "run `phi4train data check`, mend the shards or raise the limit; "
