@@ -26,7 +26,9 @@ class Resume(Enum):
     auto = "auto"
     """Go on from the newest complete checkpoint, or start when there is none."""
     never = "never"
-    """Start anew; refused when the run folder already holds checkpoints or an artifact."""
+    """Start anew; refused when the run folder already holds checkpoints or an artifact.
+
+    A SLURM job that is requeued goes on with what it began itself; likewise under `overwrite`."""
     overwrite = "overwrite"
     """Start anew and move what the run folder held out of the way."""
 

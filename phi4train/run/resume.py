@@ -19,17 +19,25 @@ from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
 
 
-def state_to_go_on_from(stage: OpenedStage, status: StageStatus, console: Console) -> TrainingState | None:
-    """The state of the newest complete checkpoint; None: start anew. See `config.schema.Resume`.
+def state_to_go_on_from(
+    stage: OpenedStage, mode: Resume, status: StageStatus, console: Console
+) -> TrainingState | None:
+    """The state of the newest complete checkpoint; None: start anew.
+
+    Args:
+        stage: opened.
+        mode: see `config.schema.Resume`.
+        status: of the stage.
+        console: where it is told.
 
     Raises:
         ResumeError: the run may not be continued; says what differs.
         CheckpointError: what is there cannot be read.
     """
-    config, folder = stage.config, stage.folder
-    if not folder.is_used() or config.resume is Resume.overwrite:
+    folder = stage.folder
+    if not folder.is_used() or mode is Resume.overwrite:
         return None
-    if config.resume is Resume.never:
+    if mode is Resume.never:
         raise ResumeError(
             f"with resume=never the run folder must be unused · found an earlier run in {folder.path} · "
             "choose another run.name, or resume=auto to go on, or resume=overwrite to set it aside"

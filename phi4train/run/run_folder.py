@@ -18,7 +18,7 @@ from phi4train.yaml_files import parse_yaml
 
 RUN_FILES = (
     *("metrics.jsonl", "skipped.jsonl", "evaluations.jsonl", "logger_id", "loss.png", "regression.json"),
-    *("evaluation.json", "answers.jsonl", "checkpoints", "artifact", "config.yaml"),
+    *("evaluation.json", "answers.jsonl", "begun_by.json", "checkpoints", "artifact", "config.yaml"),
 )
 """What a run and the commands that judge it write into its folder; the configuration goes last."""
 _REPORTS = ("evaluation-*.json", "answers-*.jsonl")
@@ -49,6 +49,7 @@ class RunFolder:
         self.evaluation = path / "evaluation.json"
         self.answers = path / "answers.jsonl"
         self.loss_plot = path / "loss.png"
+        self.begun_by = path / "begun_by.json"
         self.checkpoints = path / "checkpoints"
         self.artifact = path / "artifact"
 

@@ -1,5 +1,6 @@
 """Runs one stage from its recipe: read `_train` from top to bottom."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from phi4train.plain_text import say
 from phi4train.ranks import OneRank
 from phi4train.run.opened import OpenedStage, open_stage
 from phi4train.run.record import RunRecord
+from phi4train.run.requeue import current_attempt, note_beginning, resume_mode
 from phi4train.run.resume import state_to_go_on_from
 from phi4train.run.schedule import build_schedule
 from phi4train.run.stage_data import require_encoders
@@ -31,6 +33,7 @@ from phi4train.training.micro_batch import MicroBatchLoss
 from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
 from phi4train.training.stage_run import StageRun
+from phi4train.training.stopping import StopSignals
 from phi4train.training.watching.loss_plot import draw_losses, draw_missing_losses
 from phi4train.training.watching.progress import Progress
 
@@ -53,16 +56,19 @@ def train_opened(stage: OpenedStage, console: Console) -> Path:
     folder = stage.folder
     with folder.locked():
         status = stage.status()
-        done = status.artifact
-        if done is not None and stage.config.resume is Resume.auto:
+        done, asked = status.artifact, stage.config.resume
+        mode = resume_mode(asked, status.is_stale, folder, current_attempt(os.environ))
+        if mode is not asked:
+            say(console, f"this job began the run itself: it goes on, as with resume={mode.name}")
+        if done is not None and mode is Resume.auto:
             say(console, f"{stage.config.stage} is done: {folder.artifact} ({done.lineage.identity[:12]})")
             draw_missing_losses(RunRecord(folder.path), plot_title(stage.config))
             return folder.artifact
-        return _train(stage, state_to_go_on_from(stage, status, console), console)
+        return _train(stage, state_to_go_on_from(stage, mode, status, console), console)
 
 
 def _train(stage: OpenedStage, state: TrainingState | None, console: Console) -> Path:
-    """Composes the stage, and trains it from `state` or from its start."""
+    """Composes the stage, and trains it from `state`, or from its start in place of what the folder holds."""
     config, folder, inputs = stage.config, stage.folder, stage.inputs
     device, ranks = prepare_torch(config.hardware, config.seed), OneRank()
     virtual = VirtualRanks()
@@ -101,23 +107,27 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
     progress = Progress.from_document(state.progress["counters"]) if state else Progress()
     if state is not None:
         restore_state(module, config.trainable, state)
-    if config.resume is Resume.overwrite and folder.is_used():
-        say(console, f"starting anew; the old run is set aside in {folder.set_aside()}")
+    if state is None:
+        if folder.is_used():
+            say(console, f"starting anew; the old run is set aside in {folder.set_aside()}")
+        note_beginning(folder, current_attempt(os.environ))
     for line in folder.rewind(module.next_step):
         say(console, line, style="yellow")
     folder.write_config(config_to_dict(config))
 
-    run = StageRun(stage, console, owned, held_out, module, progress, frozen_before)
-    if module.next_step < schedule.max_steps:
-        run.fit()
-    run.prove_last_steps_finite()
-    model.to(device)
-    results = run.evaluate_at_end()
-    model.to("cpu")
-    run.prove_nothing_frozen_moved()
-    artifact = run.publish(results)
-    draw_losses(RunRecord(folder.path).steps, folder.loss_plot, plot_title(config))
-    _print_artifact(console, artifact, len(frozen_before))
+    with StopSignals(ranks) as stop:
+        run = StageRun(stage, console, owned, held_out, module, progress, frozen_before, stop)
+        if module.next_step < schedule.max_steps:
+            run.fit()
+        run.prove_last_steps_finite()
+        model.to(device)
+        results = run.evaluate_at_end()
+        model.to("cpu")
+        run.prove_nothing_frozen_moved()
+        artifact = run.publish(results)
+        draw_losses(RunRecord(folder.path).steps, folder.loss_plot, plot_title(config))
+        _print_artifact(console, artifact, len(frozen_before))
+        run.end_where_asked()
     return folder.artifact
 
 

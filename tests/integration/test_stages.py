@@ -305,7 +305,8 @@ def test_ctrl_c_saves_and_stops_after_the_step(
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(
         StageInterrupted,
-        match=r"2 steps · found SIGINT after step 1 · .* again, but without resume=overwrite, to go on",
+        match=r"2 steps · found SIGINT after step 1 · .* again, but with resume=auto instead of"
+        r" resume=overwrite, to go on",
     ):
         train_stage(workspace.config("lm_pretrain", "run.name=once", "resume=overwrite"), QUIET)
     assert "press it again to stop at once" in capfd.readouterr().err

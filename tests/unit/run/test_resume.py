@@ -46,7 +46,7 @@ def decide(
     """The step to go on from, and what was printed."""
     out = io.StringIO()
     stage = OpenedStage(replace(config, resume=how), folder, NO_INPUTS)
-    state = state_to_go_on_from(stage, status, Console(file=out, width=300))
+    state = state_to_go_on_from(stage, how, status, Console(file=out, width=300))
     return (None if state is None else state.step), out.getvalue()
 
 
@@ -122,7 +122,7 @@ def test_what_is_gone_on_from_belongs_to_the_data_and_parents_of_today(
     inputs: Any = SimpleNamespace(fingerprints=lambda: {"data": "d"})
     stage = OpenedStage(replace(config, resume=Resume.auto), folder, inputs)
     with pytest.raises(ResumeError, match="started from · found changed: data · put them back"):
-        state_to_go_on_from(stage, INTERRUPTED, Console(quiet=True))
+        state_to_go_on_from(stage, Resume.auto, INTERRUPTED, Console(quiet=True))
 
 
 def test_a_state_belongs_to_its_inputs() -> None:
