@@ -1,5 +1,6 @@
 """The processes that share a step: which one is this, and the few things that they tell each other."""
 
+import atexit
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ class Ranks(Protocol):
     def gather(self, value: _Value) -> list[_Value]:
         """The values of all ranks, by rank, on all ranks."""
 
+    def each(self, function: Callable[[], _Value]) -> list[_Value]:
+        """What the function returns on each rank, on all ranks; what it raises on one is raised on all."""
+
     def from_first(self, function: Callable[[], _Value]) -> _Value:
         """What the function returns, or raises, on rank 0, which alone calls it: on all ranks."""
 
@@ -64,6 +68,10 @@ class OneRank:
     def gather(self, value: _Value) -> list[_Value]:
         """The value."""
         return [value]
+
+    def each(self, function: Callable[[], _Value]) -> list[_Value]:
+        """What the function returns or raises."""
+        return [function()]
 
     def from_first(self, function: Callable[[], _Value]) -> _Value:
         """What the function returns or raises."""
@@ -103,24 +111,36 @@ class ProcessRanks:
         dist.all_gather_object(found, value)
         return found
 
+    def each(self, function: Callable[[], _Value]) -> list[_Value]:
+        """See Ranks."""
+        return [_value_of(outcome) for outcome in self.gather(_outcome(function))]
+
     def from_first(self, function: Callable[[], _Value]) -> _Value:
         """See Ranks."""
-        told: list[Any] = [None]
-        if self.is_first:
-            try:
-                told = [(function(), None)]
-            except Exception as error:
-                told = [(None, error)]
+        told: list[Any] = [_outcome(function) if self.is_first else None]
         dist.broadcast_object_list(told, src=0, device=self.device)
-        value, raised = told[0]
-        if raised is not None:
-            raise raised
-        result: _Value = value
-        return result
+        value: _Value = _value_of(told[0])
+        return value
 
     def barrier(self) -> None:
         """See Ranks."""
         dist.barrier()
+
+
+def _outcome(function: Callable[[], _Value]) -> tuple[_Value | None, Exception | None]:
+    """What a function returns, or what it raises."""
+    try:
+        return function(), None
+    except Exception as error:
+        return None, error
+
+
+def _value_of(outcome: tuple[Any, Exception | None]) -> Any:
+    """What the function returned, or its exception raised."""
+    value, error = outcome
+    if error is not None:
+        raise error
+    return value
 
 
 def join(device: torch.device, timeout_seconds: float) -> Ranks:
@@ -136,10 +156,5 @@ def join(device: torch.device, timeout_seconds: float) -> Ranks:
     if not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
+        atexit.register(dist.destroy_process_group)
     return ProcessRanks(rank, size, device)
-
-
-def leave() -> None:
-    """Ends the process group, if there is one."""
-    if dist.is_initialized():
-        dist.destroy_process_group()

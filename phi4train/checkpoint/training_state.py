@@ -128,7 +128,7 @@ class CheckpointFolder:
         newest, _ = self.newest_complete()
         if newest is None:
             return None
-        inputs: Mapping[str, str] = read_document(newest, "state")["progress"]["inputs"]
+        inputs: Mapping[str, str] = read_progress(newest)["inputs"]
         return inputs
 
     def _find_damage(self, step: int) -> str | None:
@@ -150,6 +150,12 @@ class CheckpointFolder:
                 num_whole += step in self._known_whole or self._find_damage(step) is None
             elif not (self._keep_every_n and step % self._keep_every_n == 0):
                 shutil.rmtree(self._folder(step), ignore_errors=True)
+
+
+def read_progress(folder: Path) -> Mapping[str, Any]:
+    """The `progress` of a checkpoint folder that `newest_complete` has verified."""
+    progress: Mapping[str, Any] = read_document(folder, "state")["progress"]
+    return progress
 
 
 def load_training_state(folder: Path) -> TrainingState:

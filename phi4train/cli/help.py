@@ -37,7 +37,8 @@ def help_text(verbs: Mapping[str, str], config_dir: Path | None = None) -> str:
         f"scales (full: published sizes, the default; demo: minutes on a CPU):\n  {', '.join(catalog.scales)}"
     )
     groups = "\n".join(
-        f"  {group}={'|'.join(sorted(catalog.options[group]))}" for group in ("hardware", "logger")
+        f"  {group}={'|'.join(sorted(catalog.options[group]))}"
+        for group in ("hardware", "strategy", "logger")
     )
     return "\n".join(
         [

@@ -8,7 +8,7 @@ from phi4train.config.resources import resource_folder
 from phi4train.errors import ConfigError
 from phi4train.yaml_files import read_yaml
 
-GROUPS = ("stage", "scale", "hardware", "logger")
+GROUPS = ("stage", "scale", "hardware", "strategy", "logger")
 """Groups of which a run chooses an option each, as `group=option`."""
 
 _SCALE_ORDER = ("full", "demo")

@@ -14,7 +14,7 @@ from phi4train.model.shapes import ModelShape
 from phi4train.ranges import Above, AtLeast, Below, Between
 
 MACHINE_KEYS = (
-    *("resume", "run", "hardware", "checkpoint", "logger", "imports"),
+    *("resume", "run", "hardware", "strategy", "checkpoint", "logger", "imports"),
     *("evaluation", "safety", "description", "source"),
 )
 """Top-level keys that may differ between a run and its resumption."""
@@ -195,8 +195,13 @@ class HardwareConfig:
     """Where a stage runs. Accumulation follows from the micro-batch size."""
 
     device: Device = Device.auto
-    ranks: int = 1
-    """Processes that share a step."""
+    ranks: Annotated[int, Above(0)] = 1
+    """Processes that share a step, a power of two; started here, unless torchrun or srun has started them."""
+    virtual_ranks: Annotated[int, AtLeast(0)] = 0
+    """Shares that a step is cut into, a power of two: any number of processes up to it ends at the same bits.
+    0: as many as the run began with; at its first start, as many as there are processes."""
+    timeout_seconds: Annotated[float, Above(0)] = 600.0
+    """How long a rank waits for the others before the run ends."""
     precision: Precision = Precision.fp32
     micro_batch_tokens: Annotated[int, Above(0)] = 4096
     """Tokens that pass through the model at once on one rank; at least `data.context_tokens`."""
@@ -206,6 +211,21 @@ class HardwareConfig:
     """CPU threads of torch; 0: all cores."""
     activation_checkpointing: list[str] = field(default_factory=list)
     """Components whose activations are recomputed in the backward pass."""
+
+
+class StrategyKind(Enum):
+    """How processes share the work of a step."""
+
+    single = "single"
+    ddp = "ddp"
+
+
+@dataclass
+class StrategyConfig:
+    """How processes share the work of a step."""
+
+    kind: StrategyKind = StrategyKind.single
+    """single: one process; ddp: each has all weights, and gradients are summed in one fixed tree."""
 
 
 @dataclass
@@ -291,5 +311,6 @@ class Config:
     resume: Resume = Resume.auto
     run: RunPathsConfig = field(default_factory=RunPathsConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)

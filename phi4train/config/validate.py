@@ -6,7 +6,7 @@ from pathlib import Path
 
 from phi4train.config.resources import manifest_folders
 from phi4train.config.run_names import run_name_problems
-from phi4train.config.schema import Config
+from phi4train.config.schema import Config, StrategyKind
 from phi4train.config.validate_components import component_problems
 from phi4train.config.validate_ranges import range_problems
 from phi4train.data.shards.manifest import load_manifest
@@ -165,10 +165,21 @@ def _schedule_problems(config: Config) -> Iterator[str]:
 
 def _hardware_problems(config: Config) -> Iterator[str]:
     hardware, batch = config.hardware, config.budget.global_batch_tokens
-    if hardware.ranks != 1:
+    for key, number in (("ranks", hardware.ranks), ("virtual_ranks", hardware.virtual_ranks)):
+        if number & (number - 1):
+            yield (
+                f"hardware.{key} must be a power of two · found {number} · choose "
+                f"{2 ** (number.bit_length() - 1)} or {2 ** number.bit_length()}"
+            )
+    if hardware.ranks > 1 and config.strategy.kind is StrategyKind.single:
         yield (
-            f"hardware.ranks must be 1 · found {hardware.ranks} · set hardware.ranks=1: training on several "
-            "ranks is not there yet"
+            f"hardware.ranks must be 1 with strategy=single · found {hardware.ranks} · choose strategy=ddp, "
+            "or set hardware.ranks=1"
+        )
+    if 0 < hardware.virtual_ranks < hardware.ranks:
+        yield (
+            f"hardware.virtual_ranks must be at least hardware.ranks={hardware.ranks} · found "
+            f"{hardware.virtual_ranks} · raise it, or set hardware.virtual_ranks=0"
         )
     loss = known_losses().get(config.objective)
     branches = loss.num_branches if loss is not None else 1
@@ -180,7 +191,7 @@ def _hardware_problems(config: Config) -> Iterator[str]:
             f"found {hardware.micro_batch_tokens} · raise the one or lower the other"
         )
     step = hardware.ranks * hardware.micro_batch_tokens
-    if batch is not None and batch > 0 and step > 0 and batch % step:
+    if batch is not None and batch > step > 0 and batch % step:
         yield (
             "budget.global_batch_tokens must be a multiple of hardware.ranks * hardware.micro_batch_tokens "
             f"= {step} · found {batch} · choose the nearest, {_nearest_multiples(batch, step)}, "

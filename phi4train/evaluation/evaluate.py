@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 from phi4train.batch import Batch
@@ -14,11 +16,12 @@ from phi4train.data.shards.tables import RECORD_SHAPES
 from phi4train.evaluation.answers import Answer, answer_prompts
 from phi4train.evaluation.metrics.judging import judge_replies
 from phi4train.evaluation.metrics.ngrams import NGrams, fit_ngrams
-from phi4train.evaluation.metrics.perplexity import PERPLEXITY, measure_perplexity
+from phi4train.evaluation.metrics.perplexity import PERPLEXITY, TaskLosses, perplexities, sum_losses
 from phi4train.evaluation.model_state import evaluation_mode
 from phi4train.evaluation.report import EvaluationReport
 from phi4train.model.generation import go_on
 from phi4train.model.phi4 import Phi4Model
+from phi4train.ranks import OneRank, Ranks
 
 _NO_PROMPT = "no_prompt"
 
@@ -59,6 +62,7 @@ def evaluate(
     max_new_tokens: int,
     ngrams: NGrams | None = None,
     at_boundary: Callable[[], object] = go_on,
+    ranks: Ranks | None = None,
 ) -> EvaluationReport:
     """Perplexity of all targets, and of the samples that have accepted answers what their metric says.
 
@@ -68,18 +72,30 @@ def evaluate(
         max_new_tokens: longest generated answer.
         ngrams: baselines, from `fit_baselines` on the training mixture.
         at_boundary: called after each batch and before each generated token; what it raises ends the
-            evaluation.
+            evaluation, on all ranks.
+        ranks: which share the batches; the report of each is that of all. None: there is one.
     """
+    ranks = ranks or OneRank()
     skipped: list[SkippedSample] = []
+
+    def measure_own() -> tuple[dict[str, TaskLosses], list[tuple[int, Answer]]]:
+        own = islice(held_out.batches(skipped), ranks.rank, None, ranks.size)
+        losses = sum_losses(model, _only_batches(own, at_boundary), ngrams)
+        numbered = enumerate(_prompts(held_out, skipped))
+        return losses, [
+            (number, replace(answer, view=None))
+            for number, batch in islice(numbered, ranks.rank, None, ranks.size)
+            for answer in answer_prompts(model, [batch], held_out.tokenizer, max_new_tokens, at_boundary)
+        ]
+
     with evaluation_mode(model):
-        batches = _only_batches(held_out.batches(skipped), at_boundary)
-        perplexities = measure_perplexity(model, batches, ngrams)
-        found = _answers(model, held_out, max_new_tokens, skipped, at_boundary)
-        answers = tuple(replace(answer, view=None) for answer in found)
-        judged = judge_replies(answer.reply for answer in answers)
+        parts = ranks.each(measure_own)
+    answered = sorted((pair for _, own in parts for pair in own), key=itemgetter(0))
+    answers = tuple(answer for _, answer in answered)
+    judged = judge_replies(answer.reply for answer in answers)
     unusable = {one.key: one for one in skipped if one.cause != _NO_PROMPT}  # a text has no prompt by nature
     return EvaluationReport(
-        results={PERPLEXITY.name: tuple(perplexities), **judged},
+        results={PERPLEXITY.name: tuple(perplexities([losses for losses, _ in parts])), **judged},
         skipped=tuple(unusable.values()),
         answers=answers,
     )
@@ -88,7 +104,7 @@ def evaluate(
 def collect_answers(model: Phi4Model, held_out: EvaluationData, max_new_tokens: int) -> list[Answer]:
     """The model's answers to the samples that have accepted answers, for `show.show_answers`."""
     with evaluation_mode(model):
-        return list(_answers(model, held_out, max_new_tokens, [], go_on))
+        return list(answer_prompts(model, _prompts(held_out, []), held_out.tokenizer, max_new_tokens))
 
 
 def fit_baselines(training: EvaluationData, at_boundary: Callable[[], object] = go_on) -> NGrams:
@@ -100,17 +116,8 @@ def fit_baselines(training: EvaluationData, at_boundary: Callable[[], object] = 
     return fit_ngrams(_only_batches(training.batches([]), at_boundary), training.tokenizer.vocab_size)
 
 
-def _answers(
-    model: Phi4Model,
-    held_out: EvaluationData,
-    max_new_tokens: int,
-    skipped: list[SkippedSample],
-    at_boundary: Callable[[], object],
-) -> Iterator[Answer]:
-    if not _has_dialogues(held_out.mixture):
-        return
-    prompts = held_out.batches(skipped, as_prompts=True)
-    yield from answer_prompts(model, prompts, held_out.tokenizer, max_new_tokens, at_boundary)
+def _prompts(held_out: EvaluationData, skipped: list[SkippedSample]) -> Iterable[EvaluationBatch]:
+    return held_out.batches(skipped, as_prompts=True) if _has_dialogues(held_out.mixture) else ()
 
 
 def _only_batches(batches: Iterable[EvaluationBatch], at_boundary: Callable[[], object]) -> Iterator[Batch]:

@@ -14,6 +14,7 @@ from phi4train.evaluation.report import EvaluationReport
 from phi4train.evaluation.show_answers import show_answers
 from phi4train.model.generation import go_on
 from phi4train.model.phi4 import Phi4Model
+from phi4train.ranks import OneRank, Ranks
 from phi4train.run.stage_data import StageData, open_data, require_encoders
 from phi4train.run.torch_setup import autocast
 
@@ -46,6 +47,7 @@ class HeldOut:
         max_samples: int = 0,
         with_baselines: bool = False,
         at_boundary: Callable[[], object] = go_on,
+        ranks: Ranks | None = None,
     ) -> EvaluationReport:
         """Perplexity, and the metric of the task where samples have answers.
 
@@ -55,14 +57,16 @@ class HeldOut:
             with_baselines: also score unigram and bigram models of the training mixture, when
                 `evaluation.baseline_samples` asks for them.
             at_boundary: see `evaluate`.
+            ranks: likewise.
         """
+        ranks = ranks or OneRank()
         ngrams = None
         if with_baselines and self._training is not None and self._settings.baseline_samples:
             training = self._as_evaluated(self._training, self._settings.baseline_samples)
-            ngrams = fit_baselines(training, at_boundary)
+            ngrams = ranks.from_first(lambda: fit_baselines(training, at_boundary))
         with self._autocast(model):
             held_out, longest = self._limited(max_samples), self._settings.max_new_tokens
-            return evaluate(model, held_out, longest, ngrams, at_boundary)
+            return evaluate(model, held_out, longest, ngrams, at_boundary, ranks)
 
     def show(self, model: Phi4Model, console: Console, num_answers: int) -> None:
         """Prints `num_answers` answers, spread over the held-out sources and tasks."""

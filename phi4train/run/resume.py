@@ -1,6 +1,7 @@
 """Where a run starts from: nothing, or its newest complete checkpoint."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -8,8 +9,7 @@ from rich.console import Console
 from phi4train.checkpoint.training_state import (
     CheckpointFolder,
     DamagedCheckpoint,
-    TrainingState,
-    load_training_state,
+    read_progress,
 )
 from phi4train.config.schema import Resume
 from phi4train.errors import CheckpointError, ResumeError
@@ -19,10 +19,10 @@ from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
 
 
-def state_to_go_on_from(
+def checkpoint_to_go_on_from(
     stage: OpenedStage, mode: Resume, status: StageStatus, console: Console
-) -> TrainingState | None:
-    """The state of the newest complete checkpoint; None: start anew.
+) -> Path | None:
+    """The newest complete checkpoint; None: start anew.
 
     Args:
         stage: opened.
@@ -59,15 +59,14 @@ def state_to_go_on_from(
     if newest is None:
         _refuse_without_a_whole_one(stage.checkpoints, damaged, folder)
         return None
-    state = load_training_state(newest)
-    check_fingerprints(state, stage.inputs.fingerprints())
+    check_fingerprints(read_progress(newest), stage.inputs.fingerprints())
     for checkpoint in damaged:
         told = (
             f"{checkpoint.path} is damaged ({checkpoint.damage}): set aside as {checkpoint.set_aside().name}"
         )
         say(console, told, style="yellow")
     say(console, f"resuming from {newest}")
-    return state
+    return newest
 
 
 def _refuse_without_a_whole_one(
@@ -85,13 +84,13 @@ def _refuse_without_a_whole_one(
         )
 
 
-def check_fingerprints(state: TrainingState, inputs: Mapping[str, Any]) -> None:
-    """Refuses a state that belongs to other data or parents.
+def check_fingerprints(progress: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    """Refuses the progress of a checkpoint that belongs to other data or parents.
 
     Raises:
         ResumeError: names what changed.
     """
-    before = state.progress["inputs"]
+    before = progress["inputs"]
     changed = [key for key in sorted(before.keys() | inputs.keys()) if before.get(key) != inputs.get(key)]
     if changed:
         raise ResumeError(

@@ -1,6 +1,7 @@
 """Process-wide settings of torch and Lightning."""
 
 import logging
+import os
 from contextlib import AbstractContextManager
 
 import torch
@@ -15,14 +16,18 @@ def prepare_torch(hardware: HardwareConfig, seed: int) -> torch.device:
     if hardware.num_threads:
         torch.set_num_threads(hardware.num_threads)
     torch.manual_seed(seed)
-    return resolve_device(hardware.device)
+    device = resolve_device(hardware.device)
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    return device
 
 
 def resolve_device(device: Device) -> torch.device:
-    """The device that `hardware.device` means on this machine."""
-    if device is Device.auto:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device.name)
+    """The device that `hardware.device` means on this machine; each of several ranks has a GPU of its own."""
+    is_cuda = device is Device.cuda or (device is Device.auto and torch.cuda.is_available())
+    if is_cuda and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return torch.device("cuda" if is_cuda else "cpu")
 
 
 def cast_weights(model: nn.Module, precision: Precision) -> None:

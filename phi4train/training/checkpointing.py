@@ -9,6 +9,7 @@ from phi4train.checkpoint.training_state import TrainingState
 from phi4train.errors import CheckpointError
 from phi4train.model.components import load_state
 from phi4train.model.ownership import Ownership
+from phi4train.run.virtual import KEY as VIRTUAL_KEY
 from phi4train.training.module import StageModule
 from phi4train.training.watching.progress import Progress
 
@@ -34,6 +35,7 @@ def capture_state(
             "counters": progress.to_document(),
             "bad_steps_in_a_row": module.num_bad_in_a_row,
             "inputs": dict(inputs),
+            VIRTUAL_KEY: module.gradients.virtual.number,
         },
     )
 

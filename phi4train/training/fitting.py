@@ -11,6 +11,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from phi4train.config.schema import HardwareConfig, Precision
 from phi4train.run.torch_setup import resolve_device
 from phi4train.training.module import StageModule
+from phi4train.training.strategy import RanksStrategy
 from phi4train.training.watching.loader_clock import LoaderClock
 
 LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed"]] = {
@@ -34,6 +35,7 @@ def fit(
     """
     trainer = L.Trainer(
         accelerator="gpu" if resolve_device(hardware.device).type == "cuda" else "cpu",
+        strategy=RanksStrategy(module.ranks, resolve_device(hardware.device)),
         devices=1,
         precision=LIGHTNING_PRECISION[hardware.precision],
         max_epochs=1,

@@ -3,7 +3,8 @@
 parent   hands signals on, watches; imports no torch
 rank     dies with its parent; hands its error to it instead of printing
 
-The error that came first is what the user sees. Under torchrun or srun the ranks exist already, and nothing here runs.
+The error that came first is what the user sees. Under torchrun or srun the ranks exist already, and nothing
+here runs.
 """
 
 import ctypes
@@ -129,7 +130,7 @@ def _write_failure(folder: Path, rank: int, error: BaseException) -> None:
 
 
 def _watch(processes: Sequence[BaseProcess]) -> BaseProcess | None:
-    """Waits for all; returns the first that ended badly, after which the others are asked, then made, to end."""
+    """Waits for all; returns the first that ended badly, after which the others are ended."""
     running = {process.sentinel: process for process in processes}
     first: BaseProcess | None = None
     deadline = 0.0

@@ -20,6 +20,7 @@ from phi4train.evaluation.report import save_report
 from phi4train.evaluation.table import report_tables
 from phi4train.model.ownership import Ownership
 from phi4train.plain_text import say
+from phi4train.ranks import Ranks
 from phi4train.run.opened import OpenedStage
 from phi4train.run.provenance import code_provenance
 from phi4train.run.run_folder import append_line, read_lines
@@ -50,6 +51,11 @@ class StageRun:
     progress: Progress
     frozen_before: Mapping[str, str]
     stop: StopSignals
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that share the run."""
+        return self.module.ranks
 
     def publish(self, results: Mapping[str, float]) -> Artifact:
         """Writes the artifact: the components that the stage trained or introduced."""
@@ -98,7 +104,7 @@ class StageRun:
             num_workers=config.hardware.num_workers,
             virtual=self.module.gradients.virtual,
         )
-        clock = LoaderClock(loader)
+        clock = LoaderClock(loader, self.ranks)
         with ExitStack() as open_sinks:
             sinks = [open_sinks.enter_context(sink) for sink in self._sinks()]
             # The evaluation is last: however long it takes, a step that was due is saved before.
@@ -149,7 +155,7 @@ class StageRun:
             return
         trainable, inputs = self.stage.config.trainable, self.stage.inputs.fingerprints()
         state = capture_state(self.module, self.owned, trainable, self.progress, inputs, step)
-        self.stage.checkpoints.save(state)
+        self.ranks.from_first(lambda: self.stage.checkpoints.save(state))
 
     def prove_nothing_frozen_moved(self) -> None:
         """Compares every frozen tensor with what it was when the stage started.
@@ -183,10 +189,11 @@ class StageRun:
         if self.held_out is not None:
             settings = self.stage.config.evaluation
             report = self.held_out.evaluate(
-                self.module.model, settings.max_samples, at_boundary=self.stop.check
+                self.module.model, settings.max_samples, at_boundary=self.stop.check, ranks=self.ranks
             )
             say(self.console, one_line(report, settings))
-            append_line(self.stage.folder.evaluations, {"step": step - 1, **report.metrics()})
+            line = {"step": step - 1, **report.metrics()}
+            self.ranks.from_first(lambda: append_line(self.stage.folder.evaluations, line))
 
     def evaluate_at_end(self) -> dict[str, float]:
         """Measures on all held-out data, with baselines, and prints the tables; empty when there are none.
@@ -199,7 +206,7 @@ class StageRun:
             return {}
         try:
             report = self.held_out.evaluate(
-                self.module.model, with_baselines=True, at_boundary=self.stop.check
+                self.module.model, with_baselines=True, at_boundary=self.stop.check, ranks=self.ranks
             )
         except StopAsked:
             raise self._interrupted(", in the evaluation at its end") from None
@@ -212,13 +219,13 @@ class StageRun:
                 "the loss on held-out data must be finite before the weights are published · found "
                 f"{', '.join(bad)} · lower optimizer.lr; {self.stage.checkpoints.last_good()}"
             )
-        save_report(report, self.stage.folder.evaluation)
+        self.ranks.from_first(lambda: save_report(report, self.stage.folder.evaluation))
         return metrics
 
     def _sinks(self) -> list[AbstractContextManager[MetricSink]]:
         config = self.stage.config
         project = config.logger.wandb_project
-        if project is None:
+        if project is None or not self.ranks.is_first:
             return []
         name = f"{config.stage}/{config.run.name}"
         return [wandb_sink(project, name, self.stage.folder.logger_id(), config_to_dict(config))]
@@ -227,9 +234,10 @@ class StageRun:
         config, folder = self.stage.config, self.stage.folder
         limits, logger = config.data, config.logger
         max_steps, start = self.module.schedule.max_steps, self.module.next_step
+        is_first = self.ranks.is_first
         return [
-            SampleGuard(folder, self.progress, limits.max_bad_fraction, limits.max_bad_in_a_row),
-            MetricsWriter(folder, self.progress, clock, logger.every_n_steps, sinks),
+            SampleGuard(folder, self.progress, limits.max_bad_fraction, limits.max_bad_in_a_row, is_first),
+            *([MetricsWriter(folder, self.progress, clock, logger.every_n_steps, sinks)] if is_first else []),
             ProgressBar(self.console, start, max_steps, logger.every_n_steps),
             PeriodicSave(self.save, config.checkpoint.every_n_steps, self.stop),
         ]

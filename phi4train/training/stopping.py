@@ -52,12 +52,12 @@ class StopSignals:
         return self._ranks.any(self.signal is not None)
 
     def check(self) -> None:
-        """Called between batches and tokens of an evaluation.
+        """Called between batches and tokens of an evaluation, of which ranks have different numbers.
 
         Raises:
-            StopAsked: a signal has come.
+            StopAsked: a signal has come to this rank.
         """
-        if self.is_asked():
+        if self.signal is not None:
             raise StopAsked
 
     @property

@@ -1,10 +1,10 @@
-"""What Lightning knows of the ranks: trainer, callbacks and loggers of a user see true rank and world size."""
+"""What Lightning knows of the ranks: trainer, callbacks and loggers see true rank and world size."""
 
 from typing import Any, TypeVar
 
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from phi4train.ranks import Ranks
@@ -28,7 +28,7 @@ class RanksStrategy(SingleDeviceStrategy):
         self.global_rank = ranks.rank
         self.local_rank = device.index or 0 if device.type == "cuda" else ranks.rank
         self.world_size = ranks.size
-        rank_zero_only.rank = ranks.rank
+        rank_zero_only.rank = ranks.rank  # type: ignore[attr-defined]
 
     @property
     def is_global_zero(self) -> bool:

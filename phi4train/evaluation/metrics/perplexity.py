@@ -66,13 +66,23 @@ def measure_perplexity(
 ) -> list[Perplexity]:
     """One result a task in alphabetical order, then one over all; empty when no position has a label.
 
+    See `sum_losses`.
+    """
+    return perplexities([sum_losses(model, batches, ngrams)])
+
+
+def sum_losses(
+    model: HiddenModel, batches: Iterable[Batch], ngrams: NGrams | None = None
+) -> dict[str, "TaskLosses"]:
+    """The losses of the targets of each task.
+
     Call it in evaluation mode (`model_state.evaluation_mode`).
 
     Args:
         batches: training-style batches, on any device.
         ngrams: baselines to score on the very same targets.
     """
-    totals: dict[str, _Total] = defaultdict(_Total)
+    totals: dict[str, TaskLosses] = defaultdict(TaskLosses)
     device = model.head_weight.device
     for batch in batches:
         samples_M = target_samples(batch)
@@ -83,8 +93,19 @@ def measure_perplexity(
             scores[BIGRAM] = ngrams.bigram_losses(inputs_M, labels_M)
         for number, task in enumerate(batch.tasks):
             totals[task].add({scorer: losses_M[samples_M == number] for scorer, losses_M in scores.items()})
-    results = [totals[task].finished(task) for task in sorted(totals) if totals[task].num_targets]
-    return [*results, _merged(results)] if results else []
+    return dict(totals)
+
+
+def perplexities(parts: Sequence[Mapping[str, "TaskLosses"]]) -> list[Perplexity]:
+    """One result a task in alphabetical order, then one over all; empty when no position has a label.
+
+    Args:
+        parts: what `sum_losses` returned of parts of the batches; how they were parted changes no bit.
+    """
+    tasks = sorted({task for part in parts for task in part})
+    results = [_joined(task, [part[task] for part in parts if task in part]) for task in tasks]
+    scored = [result for result in results if result.num_targets]
+    return [*scored, _merged(scored)] if scored else []
 
 
 def target_samples(batch: Batch) -> NDArray[np.int64]:
@@ -100,19 +121,24 @@ def _model_losses(model: HiddenModel, batch: Batch) -> NDArray[np.float64]:
 
 
 @dataclass
-class _Total:
-    """Running sums of one task."""
+class TaskLosses:
+    """What the samples of one task add to its losses by scorer, each a term of its own."""
 
     num_targets: int = 0
-    loss_sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    terms: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, losses: Mapping[str, NDArray[np.float64]]) -> None:
+        """Adds the targets of a sample."""
         self.num_targets += len(losses[MODEL])
         for scorer, losses_M in losses.items():
-            self.loss_sums[scorer] += float(losses_M.sum())
+            self.terms.setdefault(scorer, []).append(float(losses_M.sum()))
 
-    def finished(self, task: str) -> Perplexity:
-        return Perplexity(task, self.num_targets, dict(self.loss_sums))
+
+def _joined(task: str, parts: Sequence[TaskLosses]) -> Perplexity:
+    sums = {
+        scorer: math.fsum(term for part in parts for term in part.terms[scorer]) for scorer in parts[0].terms
+    }
+    return Perplexity(task, sum(part.num_targets for part in parts), sums)
 
 
 def _merged(results: list[Perplexity]) -> Perplexity:

@@ -27,6 +27,7 @@ from phi4train.training.optimizer import (
     set_lr,
 )
 
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # renamed in torch 2.14
 _BUCKET_ELEMENTS = 2**22
 
 Gradient = Tensor | None
@@ -162,7 +163,7 @@ class _Bucket:
         rows = list(received.view(size, -1))
         while len(rows) > 1:
             rows = [rows[i].add_(rows[i + 1]) for i in range(0, len(rows), 2)]
-        dist.all_gather_into_tensor(flat, rows[0].contiguous())
+        _all_gather(flat, rows[0].contiguous())
         at = 0
         for part in self.parts:
             part.copy_(flat[at : at + part.numel()])

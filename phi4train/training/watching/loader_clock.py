@@ -1,18 +1,26 @@
-"""Measures how long training waits for data, around any iterable of batches."""
+"""Measures how long training waits for data, and lets the ranks tell each other what a step holds."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torch.utils.data import DataLoader
 
-from phi4train.data.batches.loader import StepBatch
+from phi4train.data.batches.loader import StepBatch, StepFacts
+from phi4train.ranks import Ranks
 
 
 class LoaderClock:
-    """Hands on the batches of a loader and adds up the seconds spent waiting for them."""
+    """Hands on the batches of a loader with the facts of the global batch; adds up the seconds of waiting.
 
-    def __init__(self, loader: DataLoader[StepBatch]) -> None:
+    Args:
+        loader: of this rank's shares.
+        ranks: that share each step.
+    """
+
+    def __init__(self, loader: DataLoader[StepBatch], ranks: Ranks) -> None:
         self._loader = loader
+        self._ranks = ranks
         self._seconds = 0.0
 
     def __len__(self) -> int:
@@ -23,6 +31,8 @@ class LoaderClock:
         while True:
             started = time.perf_counter()
             batch = next(batches, None)
+            if batch is not None and self._ranks.size > 1:
+                batch = replace(batch, whole=StepFacts.of_all(self._ranks.gather(batch.own_facts)))
             self._seconds += time.perf_counter() - started
             if batch is None:
                 return
