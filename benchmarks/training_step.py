@@ -128,7 +128,7 @@ def main() -> None:
     bare = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(bare.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     micro_batch = MicroBatchLoss(model, [WeightedLoss(NextToken(), 1.0)])
-    gradients = ExactGradients(owned.named_parameters(LANGUAGE_MODEL), SETTINGS, OneRank())
+    gradients = ExactGradients(micro_batch, owned.named_parameters(LANGUAGE_MODEL), SETTINGS, OneRank())
     module = StageModule(micro_batch, gradients, OneRank(), SCHEDULE, 1.0, 3, 0, 0)
     batches = build_batches(shape.language_model.vocab_size, options.tokens, options.length, options.steps)
     ours: list[float] = []

@@ -116,3 +116,11 @@ def move_tensors(value: _Value, device: torch.device) -> _Value:
         if isinstance(getattr(value, f.name), Tensor)
     }
     return replace(value, **moved)  # type: ignore[type-var]
+
+
+def placeholder_batch(device: torch.device) -> Batch:
+    """One text token without a target, for a rank that must run a model although it has nothing for it."""
+    zero = torch.zeros(1, dtype=torch.int64, device=device)
+    return Batch(
+        zero, zero, torch.full_like(zero, IGNORE_INDEX), (1,), ("text",), ("none",), ("placeholder",)
+    )

@@ -218,6 +218,9 @@ class StrategyKind(Enum):
 
     single = "single"
     ddp = "ddp"
+    deepspeed_zero1 = "deepspeed_zero1"
+    deepspeed_zero2 = "deepspeed_zero2"
+    deepspeed_zero3 = "deepspeed_zero3"
 
 
 @dataclass
@@ -225,7 +228,8 @@ class StrategyConfig:
     """How processes share the work of a step."""
 
     kind: StrategyKind = StrategyKind.single
-    """single: one process; ddp: each has all weights, and gradients are summed in one fixed tree."""
+    """single: one process; ddp: each has all weights, and gradients are summed in one fixed tree;
+    deepspeed_zero1, 2, 3: the ranks share optimizer state, gradients too, weights too."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from phi4train.batch import AudioInputs
-from phi4train.model.audio_encoder import AudioEncoder, init_audio_encoder, num_audio_tokens
+from phi4train.model.audio_encoder import FRAMES_PER_TOKEN, AudioEncoder, init_audio_encoder, num_audio_tokens
 from phi4train.model.audio_projector import AudioProjector, init_audio_projector
 
 __all__ = ["AudioEncoder", "AudioProjector", "AudioTower", "init_audio_encoder", "init_audio_projector"]
@@ -26,6 +26,18 @@ class AudioTower(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.projectors = nn.ModuleDict(projectors)
+        self.in_lockstep = False
+        """Whether every batch runs every projector."""
+
+    def idle_inputs(self) -> AudioInputs:
+        """One silent clip of a single token: the encoder knows no clip of nothing."""
+        device = next(self.parameters()).device
+        return AudioInputs(
+            features_FM=torch.zeros(FRAMES_PER_TOKEN, self.encoder.shape.num_mels, device=device),
+            num_frames=(FRAMES_PER_TOKEN,),
+            projectors=(min(self.projectors),),
+            positions=torch.zeros(1, dtype=torch.int64, device=device),
+        )
 
     def forward(self, audio: AudioInputs) -> Tensor:
         """Tokens in the order of `audio.positions`, shape (N, output_dim).
@@ -43,7 +55,7 @@ class AudioTower(nn.Module):
 
     def _project(self, tokens_ND: Tensor, names: tuple[str, ...], lengths: list[int]) -> Tensor:
         """Every clip's tokens through its own projector, in the order of the clips."""
-        chosen = sorted(set(names))
+        chosen = sorted(self.projectors if self.in_lockstep else set(names))
         if len(chosen) == 1:
             only: Tensor = self.projectors[chosen[0]](tokens_ND)
             return only

@@ -4,11 +4,12 @@ Shape suffixes: T tokens of the batch, D model dimension, N tokens of one modali
 """
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
 
-from phi4train.batch import Batch
+from phi4train.batch import Batch, MediaInputs
 from phi4train.model.attention import PackedAttention, build_segments
 from phi4train.model.language_model import LanguageModel
 from phi4train.model.rope import build_rotary_table
@@ -31,6 +32,26 @@ class Phi4Model(nn.Module):
         self.adapters: list[str] = []
         """Names of the installed LoRA adapters."""
         self.routing_rule = routing_rule
+        self.in_lockstep = False
+
+    def keep_in_lockstep(self) -> None:
+        """Makes every batch run every module that learns, on no rows where it has nothing for it.
+
+        Ranks that share one optimizer step may then hold batches of different modes although each of them has
+        a part in every reduction.
+
+        Raises:
+            ValueError: an encoder cannot run on nothing.
+        """
+        unable = [name for name, encoder in self.encoders.items() if not hasattr(encoder, "idle_inputs")]
+        if unable:
+            raise ValueError(
+                f"each encoder must have idle_inputs() to train in lockstep · found none of "
+                f"{', '.join(unable)} · write it, or choose strategy=ddp or deepspeed_zero2"
+            )
+        self.in_lockstep = True
+        for encoder in self.encoders.values():
+            encoder.in_lockstep = True  # type: ignore[assignment]
 
     @property
     def head_weight(self) -> Tensor:
@@ -52,13 +73,16 @@ class Phi4Model(nn.Module):
             ValueError: a modality has no encoder, or gives more or fewer tokens than it has slots.
         """
         hidden_TD: Tensor = self.language_model.embed_tokens(batch.input_ids_T)
-        for modality, inputs in batch.media.items():
+        for modality, inputs in self._media(batch).items():
             if modality not in self.encoders:
                 raise ValueError(
                     f"each modality of a batch must have an encoder · found '{modality}' media and "
                     f"encoders for {sorted(self.encoders)} · add the modality's components to the model"
                 )
             tokens_ND = self.encoders[modality](inputs)
+            if modality not in batch.media:
+                hidden_TD = hidden_TD.index_copy(0, inputs.positions[:0], tokens_ND[:0].to(hidden_TD.dtype))
+                continue
             if len(tokens_ND) != len(inputs.positions):
                 raise ValueError(
                     f"media must fill their slots exactly · found {len(tokens_ND)} {modality} tokens for "
@@ -67,6 +91,16 @@ class Phi4Model(nn.Module):
                 )
             hidden_TD = hidden_TD.index_copy(0, inputs.positions, tokens_ND.to(hidden_TD.dtype))
         return hidden_TD
+
+    def _media(self, batch: Batch) -> dict[str, MediaInputs]:
+        """The media of a batch, and in lockstep an input for each other encoder, all in one order."""
+        if not self.in_lockstep:
+            return dict(batch.media)
+        media = dict(batch.media)
+        for name, encoder in self.encoders.items():
+            if name not in media:
+                media[name] = encoder.idle_inputs()  # type: ignore[operator]
+        return {name: _with_gradient(media[name]) for name in sorted(media)}
 
     def decode_batch(self, embedded_TD: Tensor, batch: Batch) -> Tensor:
         """The second half of `forward`: hidden rows (T, D) from what `embed` returned for `batch`.
@@ -80,8 +114,10 @@ class Phi4Model(nn.Module):
         """
         adapter_of_T = assign_adapters(batch, self.adapters, self.routing_rule)
         learns = self._learning_samples(batch, adapter_of_T)
-        if all(learns) or not any(learns):
+        if self.in_lockstep or all(learns) or not any(learns):
             routing = build_routing(adapter_of_T, self.adapters, embedded_TD.device)
+            if self.in_lockstep:
+                routing = routing.naming_all(self._learning_adapters(), len(embedded_TD))
             return self.decode(embedded_TD, batch.position_ids_T, batch.sample_lengths, routing)
         learns_T = torch.tensor(learns).repeat_interleave(torch.tensor(batch.sample_lengths))
         parts, rows = [], []
@@ -96,6 +132,15 @@ class Phi4Model(nn.Module):
                 parts.append(self.decode(embedded_TD[rows_N], batch.position_ids_T[rows_N], lengths, routing))
             rows.append(rows_N)
         return torch.cat(parts).index_select(0, torch.cat(rows).argsort())
+
+    def _learning_adapters(self) -> list[str]:
+        """Adapters with parameters that learn, in the order of installation."""
+        learning = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        return [
+            adapter
+            for adapter in self.adapters
+            if any(f".lora_A.{adapter}." in name or f".lora_B.{adapter}." in name for name in learning)
+        ]
 
     def _learning_samples(self, batch: Batch, adapter_of_T: Tensor) -> list[bool]:
         """Whether a gradient can reach anything through each sample."""
@@ -123,3 +168,16 @@ class Phi4Model(nn.Module):
             num_heads=shape.num_heads,
             num_kv_heads=shape.num_kv_heads,
         )
+
+
+def _with_gradient(inputs: MediaInputs) -> MediaInputs:
+    """The inputs with tensors that autograd follows, so that hooks around an encoder fire at its end."""
+    found: MediaInputs = replace(
+        inputs,  # type: ignore[type-var]
+        **{
+            field.name: value.detach().requires_grad_()
+            for field in fields(inputs)  # type: ignore[arg-type]
+            if isinstance(value := getattr(inputs, field.name), Tensor) and value.is_floating_point()
+        },
+    )
+    return found

@@ -56,6 +56,23 @@ class BatchRouting:
 
     assignments: tuple[AdapterRows, ...] = ()
 
+    def naming_all(self, adapters: Sequence[str], num_rows: int) -> "BatchRouting":
+        """The same routing with an entry for each of `adapters`, without rows where it had none.
+
+        Args:
+            adapters: in the order of all entries.
+            num_rows: length of the T axis.
+        """
+        named = {entry.adapter for entry in self.assignments}
+        missing = [AdapterRows(adapter, slice(0, 0)) for adapter in adapters if adapter not in named]
+        if not missing:
+            return self
+        spelled = [
+            AdapterRows(entry.adapter, slice(0, num_rows) if entry.rows is None else entry.rows)
+            for entry in self.assignments
+        ]
+        return BatchRouting(tuple(sorted([*spelled, *missing], key=lambda entry: entry.adapter)))
+
 
 def assign_adapters(batch: Batch, adapters: Sequence[str], rule: RoutingRule) -> Tensor:
     """For each token the index of its adapter in `adapters`, or NO_ADAPTER; int64 on the CPU, (T,).

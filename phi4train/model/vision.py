@@ -27,6 +27,18 @@ class VisionTower(nn.Module):
         self.encoder = encoder
         self.projector = projector
 
+    def idle_inputs(self) -> ImageInputs:
+        """No image at all."""
+        size = self.encoder.shape.crop_size
+        num_patches = size // self.encoder.shape.patch_size
+        device = next(self.parameters()).device
+        return ImageInputs(
+            crops_C3SS=torch.zeros(0, 3, size, size, device=device),
+            patch_mask_CGG=torch.zeros(0, num_patches, num_patches, dtype=torch.bool, device=device),
+            grids=(),
+            positions=torch.zeros(0, dtype=torch.int64, device=device),
+        )
+
     def forward(self, images: ImageInputs) -> Tensor:
         """Tokens in the order of `images.positions`, shape (N, output_dim).
 

@@ -67,7 +67,7 @@ class VisionAttention(nn.Module):
         """Attends to the patches where `mask_C11P` is True; None means all."""
         C, P, D = hidden_CPD.shape
         query_CHPK, key_CHPK, value_CHPK = (
-            projection(hidden_CPD).view(C, P, self.num_heads, -1).transpose(1, 2)
+            projection(hidden_CPD).view(C, P, self.num_heads, D // self.num_heads).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         attended_CHPK = F.scaled_dot_product_attention(query_CHPK, key_CHPK, value_CHPK, attn_mask=mask_C11P)
@@ -140,6 +140,7 @@ class VisionEncoder(nn.Module):
 
     def __init__(self, shape: VisionShape, with_unused_parts: bool = False) -> None:
         super().__init__()
+        self.shape = shape
         self.activation_checkpointing = False
         self.num_used_layers = shape.num_layers - 1
         self.embeddings = VisionEmbeddings(shape)

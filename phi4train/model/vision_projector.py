@@ -85,7 +85,7 @@ def _batch_index(patch_mask_CGG: Tensor, grids: tuple[tuple[int, int], ...]) -> 
     # a merged token is kept when the top left one of its four patches is valid
     kept_2C = torch.stack([patch_mask_CGG[:, ::2, 0].sum(dim=1), patch_mask_CGG[:, 0, ::2].sum(dim=1)])
     kept_rows, kept_columns = kept_2C.tolist()
-    parts, first_crop = [], 0
+    parts, first_crop = [torch.zeros(0, dtype=torch.int64)], 0
     for rows, columns in grids:
         first_sub, end = first_crop + 1, first_crop + 1 + rows * columns
         height = sum(kept_rows[first_sub:end:columns])

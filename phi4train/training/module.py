@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import lightning as L
 import torch
 
+from phi4train.batch import placeholder_batch
 from phi4train.data.batches.loader import StepBatch
 from phi4train.errors import NonFiniteError
 from phi4train.model.phi4 import Phi4Model
@@ -130,15 +131,21 @@ class StageModule(L.LightningModule):
 
     def _accumulate(self, batch: StepBatch) -> StepLosses:
         """Adds the gradient of every micro-batch; returns what their losses were."""
-        losses = StepLosses(self.micro_batch.losses, batch.micro_batches, self.ranks)
+        micro_batches, virtual_ranks = list(batch.micro_batches), list(batch.virtual_ranks)
+        if self.gradients.needs_lockstep:
+            most = max(self.ranks.gather(len(micro_batches)))
+            missing, last = most - len(micro_batches), self.gradients.virtual.own[-1]
+            micro_batches += [placeholder_batch(self.model.head_weight.device)] * missing
+            virtual_ranks += [last] * missing
+        losses = StepLosses(self.micro_batch.losses, micro_batches, self.ranks)
         self.gradients.zero()
         numbers: Counter[int] = Counter()
         for micro_batch, virtual_rank, selections in zip(
-            batch.micro_batches, batch.virtual_ranks, losses.selections, strict=True
+            micro_batches, virtual_ranks, losses.selections, strict=True
         ):
             _seed_random_numbers(self.seed, batch.step, virtual_rank, numbers[virtual_rank])
             numbers[virtual_rank] += 1
-            share = self.micro_batch(micro_batch, selections, losses.counts)
+            share = self.gradients.share(micro_batch, selections, losses.counts)
             losses.add(share)
             if losses.counts[0] and share.loss.requires_grad:
                 self.gradients.backward(share.loss, virtual_rank)

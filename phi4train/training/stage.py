@@ -30,7 +30,7 @@ from phi4train.run.virtual import virtual_ranks
 from phi4train.training.briefing import print_budget, print_freeze_report
 from phi4train.training.checkpointing import restore_state
 from phi4train.training.freezing import freeze_all_but, freeze_report, hash_frozen
-from phi4train.training.gradients.exact import ExactGradients
+from phi4train.training.gradients.chosen import build_gradients
 from phi4train.training.launch import is_rank, run_ranks
 from phi4train.training.losses.chosen import build_losses
 from phi4train.training.micro_batch import MicroBatchLoss
@@ -119,11 +119,11 @@ def _train(
     set_activation_checkpointing(model, _installed(config.hardware.activation_checkpointing, origins))
     print_freeze_report(console, freeze_report(owned, origins))
     frozen_before = hash_frozen(owned, config.trainable)
-    gradients = ExactGradients(
-        owned.named_parameters(config.trainable), _adamw(config.optimizer), ranks, virtual
-    )
+    micro_batch = MicroBatchLoss(model, losses)
+    trainable, settings = owned.named_parameters(config.trainable), _adamw(config.optimizer)
+    gradients = build_gradients(config.strategy, micro_batch, trainable, settings, ranks, virtual, device)
     module = StageModule(
-        micro_batch=MicroBatchLoss(model, losses),
+        micro_batch=micro_batch,
         gradients=gradients,
         ranks=ranks,
         schedule=schedule,

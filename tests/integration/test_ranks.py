@@ -1,4 +1,4 @@
-"""Several processes: the same run on any number of them ends at the same bits, and goes on on another number."""
+"""Several processes: the same run on any number of them ends at the same bits."""
 
 import json
 import os

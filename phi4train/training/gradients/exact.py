@@ -10,15 +10,19 @@ own virtual ranks, and the processes exchange subtrees once a step:
                           +
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from phi4train.batch import Batch
 from phi4train.data.order.dealing import VirtualRanks
 from phi4train.ranks import Ranks
+from phi4train.training.micro_batch import MicroBatchShare
 from phi4train.training.optimizer import (
     AdamWSettings,
     build_adamw,
@@ -37,6 +41,7 @@ class ExactGradients:
     """See Gradients. On one process with one virtual rank nothing is summed or copied.
 
     Args:
+        micro_batch: model and losses.
         named: the trainable tensors as `<component>/<key>`.
         settings: of AdamW.
         ranks: the processes that share a step; a power of two.
@@ -45,11 +50,14 @@ class ExactGradients:
 
     def __init__(
         self,
+        micro_batch: Callable[..., MicroBatchShare],
         named: Mapping[str, nn.Parameter],
         settings: AdamWSettings,
         ranks: Ranks,
         virtual: VirtualRanks | None = None,
     ) -> None:
+        self.needs_lockstep = False
+        self._micro_batch = micro_batch
         self._named = dict(named)
         self._parameters = list(named.values())
         self._ranks = ranks
@@ -60,6 +68,14 @@ class ExactGradients:
         self._gradients: list[Tensor] = []
         """Of the whole step, once it is finished."""
         self.optimizer: torch.optim.Optimizer = build_adamw(named, settings)
+
+    def share(self, batch: Batch, selections: Sequence[Any], counts: Sequence[int]) -> MicroBatchShare:
+        """See Gradients."""
+        return self._micro_batch(batch, selections, counts)
+
+    def whole_model(self) -> AbstractContextManager[None]:
+        """See Gradients."""
+        return nullcontext()
 
     def zero(self) -> None:
         """See Gradients."""

@@ -1,12 +1,15 @@
 """What a step asks of a strategy: backward passes, one reduction, norms, and the optimizer's step."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from phi4train.batch import Batch
 from phi4train.data.order.dealing import VirtualRanks
+from phi4train.training.micro_batch import MicroBatchShare
 
 
 class Gradients(Protocol):
@@ -23,6 +26,16 @@ class Gradients(Protocol):
     @property
     def virtual(self) -> VirtualRanks:
         """How a step is cut, and what of it is this process's."""
+
+    @property
+    def needs_lockstep(self) -> bool:
+        """Whether every rank must run as many micro-batches, each through every module that learns."""
+
+    def share(self, batch: Batch, selections: Sequence[Any], counts: Sequence[int]) -> MicroBatchShare:
+        """The share of a micro-batch, as MicroBatchLoss makes it."""
+
+    def whole_model(self) -> AbstractContextManager[None]:
+        """Inside, the model has all its weights on this rank and may run by itself, on other batches than others'."""
 
     def zero(self) -> None:
         """Starts a step: no tensor has a gradient."""

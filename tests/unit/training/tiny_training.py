@@ -90,10 +90,10 @@ def build_module(
     """A module that trains some components for the next token."""
     owned = Ownership(model)
     freeze_all_but(owned, trainable)
-    gradients = ExactGradients(owned.named_parameters(trainable), settings, OneRank())
-    losses = [WeightedLoss(NextToken(), 1.0), *auxiliaries]
+    micro_batch = MicroBatchLoss(model, [WeightedLoss(NextToken(), 1.0), *auxiliaries])
+    gradients = ExactGradients(micro_batch, owned.named_parameters(trainable), settings, OneRank())
     return StageModule(
-        MicroBatchLoss(model, losses),
+        micro_batch,
         gradients,
         OneRank(),
         schedule,

@@ -11,6 +11,7 @@ from phi4train.errors import CheckpointError
 from phi4train.ranks import OneRank
 from phi4train.training.gradients.exact import ExactGradients
 from phi4train.training.gradients.gradients import Gradients
+from phi4train.training.micro_batch import MicroBatchShare
 from phi4train.training.optimizer import AdamWSettings
 from tests.unit.training.tiny_training import ADAMW
 
@@ -29,7 +30,10 @@ def tensors() -> dict[str, nn.Parameter]:
 def exact(
     named: dict[str, nn.Parameter], settings: AdamWSettings, virtual: VirtualRanks | None = None
 ) -> ExactGradients:
-    return ExactGradients(named, settings, OneRank(), virtual)
+    def no_model(*_: object) -> MicroBatchShare:
+        raise AssertionError("these tests make their own losses")
+
+    return ExactGradients(no_model, named, settings, OneRank(), virtual)
 
 
 def loss_of(named: dict[str, nn.Parameter]) -> torch.Tensor:
