@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 from rich.console import Console
@@ -49,6 +50,7 @@ class StageRun:
     module: StageModule
     progress: Progress
     frozen_before: Mapping[str, str]
+    branched_from: Mapping[str, Any]
     stop: StopSignals
 
     def publish(self, results: Mapping[str, float]) -> Artifact:
@@ -64,6 +66,7 @@ class StageRun:
             code=code_provenance(),
             results=results,
             initialised_from=inputs.initialised_from,
+            branched_from=self.branched_from,
         )
 
     def fit(self) -> None:
@@ -149,7 +152,9 @@ class StageRun:
             self.console.print(f"[yellow]no checkpoint after step {step}, which was not finite[/]")
             return
         trainable, inputs = self.stage.config.trainable, self.stage.inputs.fingerprints()
-        state = capture_state(self.module, self.owned, trainable, self.progress, inputs, step)
+        state = capture_state(
+            self.module, self.owned, trainable, self.progress, inputs, step, self.branched_from
+        )
         self.stage.checkpoints.save(state)
 
     def prove_nothing_frozen_moved(self) -> None:
