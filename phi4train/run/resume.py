@@ -85,7 +85,7 @@ def find_start(stage: OpenedStage, mode: Resume, status: StageStatus, console: C
         raise ResumeError(
             "a run must go on with the settings, data and parents it started with · "
             f"found others in {folder.path}:{listed}\n · "
-            "put them back, choose another run.name (run.branch_from=<run folder>@<step> may be its start), or "
+            "put them back, choose another run.name (run.branch_from=<run folder>@<step> may start it), or "
             "start anew with resume=overwrite (the old run is set aside, not deleted)"
         )
     newest, damaged = stage.checkpoints.newest_complete()

@@ -127,7 +127,7 @@ def _train(stage: OpenedStage, start: Start, console: Console) -> Path:
         model.to("cpu")
         run.prove_nothing_frozen_moved()
         artifact = run.publish(results)
-        draw_losses(RunRecord(folder.path).steps, folder.loss_plot, plot_title(config))
+        draw_losses(RunRecord(folder.path), plot_title(config))
         _print_artifact(console, artifact, len(frozen_before))
         run.end_where_asked()
     return folder.artifact
