@@ -1,7 +1,9 @@
 """Process-wide settings of torch and Lightning."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,6 +51,21 @@ def told_threads(hardware: HardwareConfig, begun_with: int | None) -> str | None
         f"the run goes on with the {begun_with} CPU threads that it began with, as its numbers depend on "
         f"them; this machine would take {_MACHINE_THREADS} (hardware.num_threads={_MACHINE_THREADS})"
     )
+
+
+def told_hardware(before: Mapping[str, Any], hardware: HardwareConfig) -> str | None:
+    """What is told of a run that goes on with other numerics than it had so far; None: it has the same.
+
+    Args:
+        before: `hardware` of its last start, as `config_to_dict` gives it.
+    """
+    now = {
+        "device": hardware.device.name,
+        "precision": hardware.precision.name,
+        "micro_batch_tokens": hardware.micro_batch_tokens,
+    }
+    changed = [f"hardware.{k}: {before[k]} -> {now[k]}" for k in now if k in before and before[k] != now[k]]
+    return f"{', '.join(changed)}: the run's numbers move, if only by rounding" if changed else None
 
 
 def resolve_device(device: Device) -> torch.device:

@@ -21,7 +21,7 @@ from phi4train.run.resume import Start, find_start
 from phi4train.run.run_folder import RESULT_FILES, RunFolder
 from phi4train.run.schedule import build_schedule
 from phi4train.run.stage_data import require_encoders
-from phi4train.run.torch_setup import cast_weights, prepare_torch, told_threads
+from phi4train.run.torch_setup import cast_weights, prepare_torch, told_hardware, told_threads
 from phi4train.training.briefing import print_budget, print_freeze_report
 from phi4train.training.checkpointing import restore_state
 from phi4train.training.freezing import freeze_all_but, freeze_report, hash_frozen
@@ -141,7 +141,9 @@ def _take_over(folder: RunFolder, config: Config, start: Start, console: Console
         say(console, f"its former results are set aside in {folder.set_aside(RESULT_FILES)}")
     if start.is_new:
         note_beginning(folder, current_attempt(os.environ))
-    told = (told_threads(config.hardware, start.num_threads), *folder.rewind(start.steps_done))
+    told = [told_threads(config.hardware, start.num_threads), *folder.rewind(start.steps_done)]
+    if not start.is_new:
+        told.append(told_hardware((folder.read_config() or {}).get("hardware", {}), config.hardware))
     for line in filter(None, told):
         say(console, line, style="yellow")
     folder.write_config(config_to_dict(config))

@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from phi4train.config.schema import Device, HardwareConfig, Precision
+from phi4train.config.convert import config_to_dict
+from phi4train.config.schema import Config, Device, HardwareConfig, Precision
 from phi4train.run import torch_setup
 from phi4train.run.torch_setup import (
     autocast,
     cast_weights,
     prepare_torch,
     resolve_device,
+    told_hardware,
     told_threads,
 )
 
@@ -75,3 +78,15 @@ def test_weights_and_products_have_the_format_of_the_precision(precision: Precis
     assert {parameter.dtype for parameter in model.parameters()} == {weights}
     with autocast(precision, CPU):
         assert model(torch.ones(1, 3, dtype=weights)).dtype == products
+
+
+def test_other_numerics_than_before_are_told() -> None:
+    before = config_to_dict(Config())["hardware"]
+    hardware = Config().hardware
+    assert told_hardware(before, replace(hardware, num_workers=7)) is None
+    assert told_hardware({}, hardware) is None, "what an older version did not write"
+    moved = replace(hardware, micro_batch_tokens=512, precision=Precision.bf16_mixed)
+    assert told_hardware(before, moved) == (
+        "hardware.precision: fp32 -> bf16_mixed, hardware.micro_batch_tokens: 4096 -> 512: the run's numbers "
+        "move, if only by rounding"
+    )
