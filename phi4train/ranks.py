@@ -153,6 +153,8 @@ def join(device: torch.device, timeout_seconds: float) -> Ranks:
     if "RANK" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         return OneRank()
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if device.index is not None:
+        torch.cuda.set_device(device)
     if not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))

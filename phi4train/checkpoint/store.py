@@ -18,6 +18,7 @@ from torch import Tensor
 
 from phi4train.errors import CheckpointError
 from phi4train.files import OLD_MARK, TEMPORARY_MARK, publish_folder, temporary_name
+from phi4train.ranks import OneRank, Ranks
 
 FILES_NAME = "files.json"
 _MENDING = "check the disk and the file's permissions, or restore it from a copy"
@@ -27,39 +28,75 @@ def write_folder(
     destination: Path,
     tensors: Mapping[str, Mapping[str, Tensor]],
     documents: Mapping[str, Mapping[str, Any]],
+    ranks: Ranks | None = None,
 ) -> None:
     """Publishes a folder with one `<name>.safetensors` and one `<name>.json` per entry, atomically.
 
     Replaces a folder that is there. Tensors are stored contiguous and from the CPU.
 
+    Args:
+        destination: seen by all ranks.
+        tensors: of this rank, by names that no other rank has.
+        documents: those of rank 0 are written.
+        ranks: all of which call this; rank 0 publishes. None: there is one.
+
     Raises:
         CheckpointError: it could not be written (disk full, no permission); the old folder is untouched.
     """
-    temporary = temporary_name(destination)
+    ranks = ranks or OneRank()
     try:
-        temporary.mkdir(parents=True)
-        (temporary / FILES_NAME).touch()
-        mode = (
-            (temporary / FILES_NAME).stat().st_mode
-        )  # by the umask; safetensors writes 0600 whatever it says
-        for name, state in tensors.items():
-            plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-            path = temporary / f"{name}.safetensors"
-            save_file(plain, str(path))
-            path.chmod(stat.S_IMODE(mode))
-        for name, document in documents.items():
-            (temporary / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
-        written = [path for path in temporary.iterdir() if path.name != FILES_NAME]
-        entries = {p.name: {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in written}
-        (temporary / FILES_NAME).write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n")
-        publish_folder(temporary, destination)
+        temporary = ranks.from_first(lambda: _begin_folder(destination))
+        parts = ranks.each(lambda: _write_tensors(temporary, tensors))
+        entries = {name: entry for part in parts for name, entry in part.items()}
+        ranks.from_first(lambda: _finish_folder(temporary, destination, entries, documents))
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if ranks.is_first:
+            for left in destination.parent.glob(f"{destination.name}{TEMPORARY_MARK}*"):
+                shutil.rmtree(left, ignore_errors=True)
         raise CheckpointError(
             f"{destination} must be writable with room for a full checkpoint · found {error} · "
             "free disk space or mend permissions, and go on with resume=auto; nothing half-written was "
             "published, and earlier checkpoints are untouched"
         ) from error
+
+
+def _begin_folder(destination: Path) -> Path:
+    temporary = temporary_name(destination)
+    temporary.mkdir(parents=True)
+    (temporary / FILES_NAME).touch()
+    return temporary
+
+
+def _write_tensors(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any]:
+    """Writes `<name>.safetensors` files; returns what `files.json` says of them."""
+    mode = stat.S_IMODE((folder / FILES_NAME).stat().st_mode)  # by the umask; safetensors writes 0600
+    entries = {}
+    for name, state in tensors.items():
+        plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+        path = folder / f"{name}.safetensors"
+        save_file(plain, str(path))
+        path.chmod(mode)
+        entries[path.name] = _entry(path)
+    return entries
+
+
+def _finish_folder(
+    temporary: Path,
+    destination: Path,
+    entries: dict[str, Any],
+    documents: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Adds the documents and `files.json`, and publishes."""
+    for name, document in documents.items():
+        path = temporary / f"{name}.json"
+        path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+        entries[path.name] = _entry(path)
+    (temporary / FILES_NAME).write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n")
+    publish_folder(temporary, destination)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def clean_up(folder: Path) -> None:

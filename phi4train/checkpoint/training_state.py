@@ -8,38 +8,51 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from phi4train.checkpoint.finiteness import find_non_finite
-from phi4train.checkpoint.store import (
-    find_damage,
-    read_document,
-    read_tensors,
-    write_folder,
-)
-from phi4train.errors import CheckpointError, NonFiniteError
+from phi4train.checkpoint.slices import SliceReader, Slices, slice_file
+from phi4train.checkpoint.store import find_damage, read_document, write_folder
+from phi4train.errors import NonFiniteError
+from phi4train.ranks import OneRank, Ranks
 
 _STEP_FOLDER = re.compile(r"step=(\d{8,})")
-_FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+_FILES = (f"{slice_file(0)}.safetensors", "state.json")
 DAMAGED_MARK = "damaged-"
 """Before the name of a checkpoint that was set aside: it is no checkpoint any more, and stays."""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that a run needs to go on to the last bit.
+    """What one rank adds to a checkpoint: all ranks' together are what a run needs to go on to the last bit.
 
     Args:
         step: optimizer steps done; the next one to run has this index.
-        model: trainable tensors, `<component>/<key>`.
-        optimizer: state tensors by kind and tensor name, `<kind>/<component>/<key>`.
-        progress: counters and fingerprints, JSON.
+        slices: this rank's part of the trainable tensors (`model/<component>/<key>@<start>`), of the moments
+            of the optimizer (`exp_avg/...`, `exp_avg_sq/...`) and of buffers (`buffer/...`).
+        progress: counters, fingerprints and the record of a branch, JSON.
     """
 
     step: int
-    model: Mapping[str, Tensor]
-    optimizer: Mapping[str, Tensor]
+    slices: Slices
     progress: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """A checkpoint that a run goes on from; its tensors are read when they are asked for.
+
+    Args:
+        folder: a checkpoint folder that has been verified.
+        step: optimizer steps done.
+        progress: see TrainingState.
+    """
+
+    folder: Path
+    step: int
+    progress: Mapping[str, Any]
+
+    def tensors(self) -> SliceReader:
+        """Reads its tensors."""
+        return SliceReader(self.folder)
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,9 @@ class DamagedCheckpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints of one run. What a process has saved or verified itself counts as whole from then on.
+    """The checkpoints of one run.
+
+    Tensors that a process has saved or verified itself are not hashed again; sizes and documents are.
 
     Args:
         path: `runs/<stage>/<run>/checkpoints`.
@@ -78,36 +93,33 @@ class CheckpointFolder:
             return []
         names = {path.name for path in self._path.iterdir()}
         steps = (int(match[1]) for match in map(_STEP_FOLDER.fullmatch, names) if match)
-        return sorted(step for step in steps if self._folder(step).name in names)
+        return sorted(step for step in steps if self.folder(step).name in names)
 
-    def save(self, state: TrainingState) -> Path:
+    def save(self, state: TrainingState, ranks: Ranks | None = None) -> Path:
         """Publishes a checkpoint and then deletes those that need not be kept beside whole newer ones.
+
+        Args:
+            state: this rank's part.
+            ranks: all of which call this; rank 0 publishes and deletes. None: there is one.
 
         Raises:
             NonFiniteError: a weight or a moment of the optimizer is not finite; nothing was written.
             CheckpointError: it could not be written.
         """
-        found = find_non_finite({**state.model, **state.optimizer})
-        if found is not None:
-            raise NonFiniteError(
-                f"weights and optimizer state must be finite to be saved · found {found} after step "
-                f"{state.step} · lower optimizer.lr, or look at the last steps in metrics.jsonl"
-            )
-        folder = self._folder(state.step)
-        write_folder(
-            folder,
-            tensors={"model": state.model, "optimizer": state.optimizer},
-            documents={"state": {"step": state.step, "progress": dict(state.progress)}},
-        )
+        ranks = ranks or OneRank()
+        ranks.each(lambda: _require_finite(state))
+        folder = self.folder(state.step)
+        document = {"step": state.step, "progress": dict(state.progress)}
+        write_folder(folder, {slice_file(ranks.rank): state.slices}, {"state": document}, ranks)
         self._known_whole.add(state.step)
-        self._prune()
+        ranks.from_first(self._prune)
         return folder
 
     def newest_complete(self) -> tuple[Path | None, list[DamagedCheckpoint]]:
         """The newest checkpoint whose files verify, and the newer ones, which do not; changes nothing."""
         damaged: list[DamagedCheckpoint] = []
         for step in reversed(self.steps()):
-            folder = self._folder(step)
+            folder = self.folder(step)
             damage = self._find_damage(step)
             if damage is None:
                 return folder, damaged
@@ -123,23 +135,22 @@ class CheckpointFolder:
         """Damaged checkpoints that earlier starts have set aside."""
         return sorted(self._path.glob(f"{DAMAGED_MARK}*"))
 
-    def newest_fingerprints(self) -> Mapping[str, str] | None:
-        """Fingerprints of what the newest complete checkpoint was trained from; None: there is none."""
+    def newest_document(self) -> Mapping[str, Any] | None:
+        """`step` and `progress` of the newest complete checkpoint; None: there is none."""
         newest, _ = self.newest_complete()
-        if newest is None:
-            return None
-        inputs: Mapping[str, str] = read_progress(newest)["inputs"]
-        return inputs
+        return None if newest is None else read_document(newest, "state")
 
     def _find_damage(self, step: int) -> str | None:
-        damage = find_damage(self._folder(step), must_list=_FILES)
+        is_known = step in self._known_whole
+        damage = find_checkpoint_damage(self.folder(step), hash_tensor_files=not is_known)
         if damage is None:
             self._known_whole.add(step)
         else:
             self._known_whole.discard(step)
         return damage
 
-    def _folder(self, step: int) -> Path:
+    def folder(self, step: int) -> Path:
+        """Where the checkpoint after `step` steps is, if there is one."""
         return self._path / f"step={step:08d}"
 
     def _prune(self) -> None:
@@ -149,33 +160,28 @@ class CheckpointFolder:
             if num_whole < self._keep_last_n:
                 num_whole += step in self._known_whole or self._find_damage(step) is None
             elif not (self._keep_every_n and step % self._keep_every_n == 0):
-                shutil.rmtree(self._folder(step), ignore_errors=True)
+                shutil.rmtree(self.folder(step), ignore_errors=True)
 
 
-def read_progress(folder: Path) -> Mapping[str, Any]:
-    """The `progress` of a checkpoint folder that `newest_complete` has verified."""
-    progress: Mapping[str, Any] = read_document(folder, "state")["progress"]
-    return progress
+def find_checkpoint_damage(folder: Path, hash_tensor_files: bool = True) -> str | None:
+    """What is wrong with a checkpoint folder; None: it is whole. See `store.find_damage`."""
+    return find_damage(folder, hash_tensor_files, must_list=_FILES)
 
 
-def load_training_state(folder: Path) -> TrainingState:
-    """Reads a checkpoint folder that `newest_complete` has verified.
+def load_training_state(folder: Path) -> SavedState:
+    """The state of a checkpoint folder that has been verified.
 
     Raises:
-        CheckpointError: a weight or a moment of the optimizer is not finite.
+        CheckpointError: another version of phi4train wrote it.
     """
     document = read_document(folder, "state")
-    state = TrainingState(
-        step=document["step"],
-        model=read_tensors(folder, "model"),
-        optimizer=read_tensors(folder, "optimizer"),
-        progress=document["progress"],
-    )
-    found = find_non_finite({**state.model, **state.optimizer})
+    return SavedState(folder, document["step"], document["progress"])
+
+
+def _require_finite(state: TrainingState) -> None:
+    found = find_non_finite(state.slices)
     if found is not None:
-        raise CheckpointError(
-            f"the checkpoint {folder} must hold finite numbers only · found {found} · move it out of "
-            f"{folder.parent} to go on from an earlier one, or start anew with resume=overwrite "
-            "(the old run is set aside, not deleted)"
+        raise NonFiniteError(
+            f"weights and optimizer state must be finite to be saved · found {found} after step "
+            f"{state.step} · lower optimizer.lr, or look at the last steps in metrics.jsonl"
         )
-    return state

@@ -36,6 +36,11 @@ class Ownership:
             for key, parameter in self.parameters(component).items()
         }
 
+    def buffers(self, component: str) -> dict[str, Tensor]:
+        """The component's persistent buffers by canonical key; not copied."""
+        parameters = self.parameters(component)
+        return {key: tensor for key, tensor in self.state(component).items() if key not in parameters}
+
     def state(self, component: str) -> dict[str, Tensor]:
         """The component's parameters and persistent buffers by canonical key, detached, not copied."""
         state = self.model.state_dict()

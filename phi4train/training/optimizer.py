@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from phi4train.errors import CheckpointError
+from phi4train.checkpoint.slices import SliceReader
 
-STATE_KINDS = ("exp_avg", "exp_avg_sq", "step")
+MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -53,39 +53,36 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr * group["lr_multiplier"]
 
 
-def optimizer_tensors(
-    optimizer: torch.optim.Optimizer, named: Mapping[str, nn.Parameter]
-) -> dict[str, Tensor]:
-    """State tensors as `<kind>/<component>/<key>`; a parameter that has not been stepped yet has none."""
+def num_updates(optimizer: torch.optim.Optimizer) -> int:
+    """Steps that the optimizer has made; all its tensors have made them together."""
+    return max((int(state["step"]) for state in optimizer.state.values()), default=0)
+
+
+def moments(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The moments as `<kind>/<component>/<key>`; none before the first step."""
     return {
         f"{kind}/{name}": optimizer.state[parameter][kind]
         for name, parameter in named.items()
         if parameter in optimizer.state
-        for kind in STATE_KINDS
+        for kind in MOMENTS
     }
 
 
-def load_optimizer_tensors(
-    optimizer: torch.optim.Optimizer, named: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
+def load_moments(
+    optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor], tensors: SliceReader, num_updates: int
 ) -> None:
-    """Restores what `optimizer_tensors` returned, on each parameter's device and moments in its dtype.
+    """Restores what `moments` returned, on each parameter's device and in its dtype.
 
     Raises:
-        CheckpointError: the names do not belong to this stage's trainable tensors.
+        CheckpointError: they are not those of these tensors.
     """
-    unknown = {key.split("/", 1)[1] for key in tensors} - named.keys()
-    if unknown:
-        raise CheckpointError(
-            "optimizer state must belong to this stage's trainable tensors · "
-            f"found {', '.join(sorted(unknown)[:5])}, which do not · "
-            "start anew with resume=overwrite (the old run is set aside, not deleted)"
-        )
+    if num_updates == 0:
+        return
     for name, parameter in named.items():
-        state = {kind: tensors[f"{kind}/{name}"] for kind in STATE_KINDS if f"{kind}/{name}" in tensors}
-        if state:
-            optimizer.state[parameter] = {
-                kind: tensor.to(
-                    parameter.device, tensor.dtype if kind == "step" else parameter.dtype, copy=True
-                )
-                for kind, tensor in state.items()
-            }
+        optimizer.state[parameter] = {
+            "step": torch.tensor(float(num_updates)),
+            **{
+                kind: tensors.read(f"{kind}/{name}", parameter.shape).to(parameter, copy=True)
+                for kind in MOMENTS
+            },
+        }

@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact
 from phi4train.checkpoint.assembly import assemble_model
-from phi4train.checkpoint.training_state import load_training_state
 from phi4train.config.convert import config_to_dict
 from phi4train.config.imports import import_modules
 from phi4train.config.schema import Config, OptimizerConfig, Resume
@@ -22,10 +20,11 @@ from phi4train.ranks import Ranks, join
 from phi4train.run.opened import OpenedStage, open_stage
 from phi4train.run.record import RunRecord
 from phi4train.run.requeue import current_attempt, note_beginning, resume_mode
-from phi4train.run.resume import checkpoint_to_go_on_from
+from phi4train.run.resume import Start, find_start
+from phi4train.run.run_folder import RESULT_FILES, RunFolder
 from phi4train.run.schedule import build_schedule
 from phi4train.run.stage_data import require_encoders
-from phi4train.run.torch_setup import cast_weights, prepare_torch
+from phi4train.run.torch_setup import cast_weights, prepare_torch, resolve_device, told_hardware, told_threads
 from phi4train.run.virtual import virtual_ranks
 from phi4train.training.briefing import print_budget, print_freeze_report
 from phi4train.training.checkpointing import restore_state
@@ -61,14 +60,13 @@ def train_opened(stage: OpenedStage, console: Console) -> Path:
     if hardware.ranks > 1 and not is_rank():
         run_ranks(_train_as_rank, (stage.config, console.quiet), hardware.ranks)
         return stage.folder.artifact
-    device = prepare_torch(hardware, stage.config.seed)
-    ranks = join(device, hardware.timeout_seconds)
+    ranks = join(resolve_device(hardware.device), hardware.timeout_seconds)
     if not ranks.is_first:
         console = Console(quiet=True)
     with stage.folder.locked() if ranks.is_first else nullcontext():
-        start = ranks.from_first(lambda: _starting_point(stage, console))
-        if start != stage.folder.artifact:
-            _train(stage, start, device, ranks, console)
+        start = ranks.from_first(lambda: _start_of(stage, console))
+        if start is not None:
+            _train(stage, start, ranks, console)
     return stage.folder.artifact
 
 
@@ -78,27 +76,35 @@ def _train_as_rank(config: Config, is_quiet: bool) -> None:
     train_stage(config, Console(quiet=is_quiet))
 
 
-def _starting_point(stage: OpenedStage, console: Console) -> Path | None:
-    """The checkpoint to go on from; None: there is none; the artifact: there is nothing left to do."""
-    folder = stage.folder
-    status = stage.status()
-    done, asked = status.artifact, stage.config.resume
+def _start_of(stage: OpenedStage, console: Console) -> Start | None:
+    """Where the run starts from; None: it is done."""
+    folder, status, asked = stage.folder, stage.status(), stage.config.resume
     mode = resume_mode(asked, status.is_stale, folder, current_attempt(os.environ))
     if mode is not asked:
         say(console, f"this job began the run itself: it goes on, as with resume={mode.name}")
-    if done is not None and mode is Resume.auto:
-        say(console, f"{stage.config.stage} is done: {folder.artifact} ({done.lineage.identity[:12]})")
-        draw_missing_losses(RunRecord(folder.path), plot_title(stage.config))
-        return folder.artifact
-    return checkpoint_to_go_on_from(stage, mode, status, console)
+    if status.artifact is not None and mode is Resume.auto:
+        identity = status.artifact.lineage.identity[:12]
+        say(console, f"{stage.config.stage} is done: {folder.artifact} ({identity})")
+        tend_record(stage, console)
+        return None
+    start = find_start(stage, mode, status, console)
+    if not start.is_new and folder.artifact.exists():
+        say(console, "; ".join(status.reasons), style="yellow")
+    return start
 
 
-def _train(
-    stage: OpenedStage, start: Path | None, device: torch.device, ranks: Ranks, console: Console
-) -> None:
-    """Composes the stage, and trains it from `start`, or anew in place of what the folder holds."""
-    config, inputs = stage.config, stage.inputs
-    state = load_training_state(start) if start is not None else None
+def tend_record(stage: OpenedStage, console: Console) -> None:
+    """Draws the losses of a finished run that a kill has left undrawn, and tells what its files have lost."""
+    record = RunRecord(stage.folder.path)
+    draw_missing_losses(record, plot_title(stage.config))
+    for line in record.lost:
+        say(console, line, style="yellow")
+
+
+def _train(stage: OpenedStage, start: Start, ranks: Ranks, console: Console) -> None:
+    """Composes the stage, and trains it from where it starts."""
+    config, inputs, state = stage.config, stage.inputs, start.state
+    device = prepare_torch(config.hardware, config.seed, start.num_threads)
     virtual = virtual_ranks(config.hardware.virtual_ranks, ranks, state.progress if state else None)
     tokenizer = inputs.data.tokenizer
     losses = build_losses(config.objective, config.objective_settings, config.auxiliary, tokenizer)
@@ -130,43 +136,50 @@ def _train(
         gradient_clip_val=config.optimizer.gradient_clip_val,
         max_bad_steps=config.safety.max_bad_steps,
         seed=config.seed,
-        start_step=state.step if state else 0,
+        start_step=start.step,
     )
     progress = Progress.from_document(state.progress["counters"]) if state else Progress()
     if state is not None:
-        restore_state(module, config.trainable, state)
-    ranks.from_first(lambda: _prepare_folder(stage, module.next_step, console))
+        restore_state(module, owned, config.trainable, state)
+    ranks.from_first(lambda: _take_over(stage.folder, config, start, console))
 
     with StopSignals(ranks) as stop:
-        run = StageRun(stage, console, owned, held_out, module, progress, frozen_before, stop)
+        run = StageRun(
+            stage, console, owned, held_out, module, progress, frozen_before, start.branched_from, stop
+        )
         if module.next_step < schedule.max_steps:
             run.fit()
         run.prove_last_steps_finite()
-        model.to(device)
-        results = run.evaluate_at_end()
-        model.to("cpu")
-        run.prove_nothing_frozen_moved()
-        ranks.from_first(lambda: _publish(run, results))
+        with gradients.whole_model():
+            model.to(device)
+            results = run.evaluate_at_end()
+            model.to("cpu")
+            run.prove_nothing_frozen_moved()
+            ranks.from_first(lambda: _publish(run, results))
         run.end_where_asked()
-
-
-def _prepare_folder(stage: OpenedStage, step: int, console: Console) -> None:
-    """Makes the run folder that of a run after `step` steps."""
-    folder = stage.folder
-    if step == 0:
-        if folder.is_used():
-            say(console, f"starting anew; the old run is set aside in {folder.set_aside()}")
-        note_beginning(folder, current_attempt(os.environ))
-    for line in folder.rewind(step):
-        say(console, line, style="yellow")
-    folder.write_config(config_to_dict(stage.config))
 
 
 def _publish(run: StageRun, results: Mapping[str, float]) -> None:
     """Writes the artifact and the picture of the losses, and says so."""
-    artifact, folder = run.publish(results), run.stage.folder
-    draw_losses(RunRecord(folder.path).steps, folder.loss_plot, plot_title(run.stage.config))
+    artifact = run.publish(results)
+    draw_losses(RunRecord(run.stage.folder.path), plot_title(run.stage.config))
     _print_artifact(run.console, artifact, len(run.frozen_before))
+
+
+def _take_over(folder: RunFolder, config: Config, start: Start, console: Console) -> None:
+    """Makes a folder that of the run which is about to train; what does not belong to it is set aside."""
+    if start.is_new and folder.is_used():
+        say(console, f"starting anew; the old run is set aside in {folder.set_aside()}")
+    elif folder.artifact.exists():
+        say(console, f"its former results are set aside in {folder.set_aside(RESULT_FILES)}")
+    if start.is_new:
+        note_beginning(folder, current_attempt(os.environ))
+    told = [told_threads(config.hardware, start.num_threads), *folder.rewind(start.steps_done)]
+    if not start.is_new:
+        told.append(told_hardware((folder.read_config() or {}).get("hardware", {}), config.hardware))
+    for line in filter(None, told):
+        say(console, line, style="yellow")
+    folder.write_config(config_to_dict(config))
 
 
 def plot_title(config: Config) -> str:
@@ -187,8 +200,5 @@ def _adamw(settings: OptimizerConfig) -> AdamWSettings:
 
 def _print_artifact(console: Console, artifact: Artifact, num_frozen: int) -> None:
     held = ", ".join(artifact.lineage.components)
-    say(
-        console,
-        f"{num_frozen} frozen tensors are bit-identical. Artifact {artifact.path} "
-        f"({artifact.lineage.identity[:12]}) holds {held}.",
-    )
+    proven = f"{num_frozen:,} frozen tensors are bit-identical. " if num_frozen else ""
+    say(console, f"{proven}Artifact {artifact.path} ({artifact.lineage.identity[:12]}) holds {held}.")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 from rich.console import Console
@@ -50,6 +51,7 @@ class StageRun:
     module: StageModule
     progress: Progress
     frozen_before: Mapping[str, str]
+    branched_from: Mapping[str, Any]
     stop: StopSignals
 
     @property
@@ -70,6 +72,7 @@ class StageRun:
             code=code_provenance(),
             results=results,
             initialised_from=inputs.initialised_from,
+            branched_from=self.branched_from,
         )
 
     def fit(self) -> None:
@@ -149,13 +152,16 @@ class StageRun:
 
         While steps are not finite nothing is saved: whoever goes on does so from before them.
         """
-        self.prove_nothing_frozen_moved()
+        with self.module.gradients.whole_model():
+            self.prove_nothing_frozen_moved()
         if self.module.num_bad_in_a_row:
             self.console.print(f"[yellow]no checkpoint after step {step}, which was not finite[/]")
             return
         trainable, inputs = self.stage.config.trainable, self.stage.inputs.fingerprints()
-        state = capture_state(self.module, self.owned, trainable, self.progress, inputs, step)
-        self.ranks.from_first(lambda: self.stage.checkpoints.save(state))
+        state = capture_state(
+            self.module, self.owned, trainable, self.progress, inputs, step, self.branched_from
+        )
+        self.stage.checkpoints.save(state, self.ranks)
 
     def prove_nothing_frozen_moved(self) -> None:
         """Compares every frozen tensor with what it was when the stage started.
@@ -188,9 +194,10 @@ class StageRun:
         """
         if self.held_out is not None:
             settings = self.stage.config.evaluation
-            report = self.held_out.evaluate(
-                self.module.model, settings.max_samples, at_boundary=self.stop.check, ranks=self.ranks
-            )
+            with self.module.gradients.whole_model():
+                report = self.held_out.evaluate(
+                    self.module.model, settings.max_samples, at_boundary=self.stop.check, ranks=self.ranks
+                )
             say(self.console, one_line(report, settings))
             line = {"step": step - 1, **report.metrics()}
             self.ranks.from_first(lambda: append_line(self.stage.folder.evaluations, line))

@@ -245,8 +245,10 @@ def test_a_run_that_cannot_start_sets_nothing_aside(workspace: Workspace) -> Non
 def test_a_damaged_artifact_and_a_damaged_config_have_their_own_messages(workspace: Workspace) -> None:
     run = workspace.runs / "lm_sft" / "demo"
     (run / "artifact" / "files.json").write_text("[]")
-    with pytest.raises(CheckpointError, match=r"must be complete · found that files.json.*resume=overwrite"):
+    (run / "checkpoints").rename(run / "kept")
+    with pytest.raises(CheckpointError, match=r"must be whole.* · found that files.json.*resume=overwrite"):
         train_stage(workspace.config("lm_sft"), QUIET)
+    (run / "kept").rename(run / "checkpoints")
     shutil.rmtree(run / "artifact")
     (run / "config.yaml").write_text("a: [")
     with pytest.raises(CheckpointError, match=r"config.yaml must be the YAML mapping.*resume=overwrite"):

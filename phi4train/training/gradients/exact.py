@@ -20,14 +20,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from phi4train.batch import Batch
+from phi4train.checkpoint.slices import SliceReader, slices_of
 from phi4train.data.order.dealing import VirtualRanks
 from phi4train.ranks import Ranks
 from phi4train.training.micro_batch import MicroBatchShare
 from phi4train.training.optimizer import (
     AdamWSettings,
     build_adamw,
-    load_optimizer_tensors,
-    optimizer_tensors,
+    load_moments,
+    moments,
+    num_updates,
     set_lr,
 )
 
@@ -118,13 +120,23 @@ class ExactGradients:
         """See Gradients."""
         self.zero()
 
-    def state(self) -> dict[str, Tensor]:
+    @property
+    def num_updates(self) -> int:
         """See Gradients."""
-        return optimizer_tensors(self.optimizer, self._named)
+        return num_updates(self.optimizer)
 
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+    def slices(self) -> dict[str, Tensor]:
+        """See Gradients; a rank writes its part of what all have."""
+        whole: dict[str, Tensor] = {f"model/{name}": parameter for name, parameter in self._named.items()}
+        whole |= moments(self.optimizer, self._named)
+        return slices_of(whole, self._ranks.rank, self._ranks.size)
+
+    def load(self, tensors: SliceReader, num_updates: int) -> None:
         """See Gradients."""
-        load_optimizer_tensors(self.optimizer, self._named, tensors)
+        with torch.no_grad():
+            for name, parameter in self._named.items():
+                parameter.copy_(tensors.read(f"model/{name}", parameter.shape))
+        load_moments(self.optimizer, self._named, tensors, num_updates)
 
     def _finish_leaf(self) -> None:
         """Adds the gradients of the current virtual rank to the tree; the next one starts from none."""

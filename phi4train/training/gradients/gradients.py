@@ -1,6 +1,6 @@
 """What a step asks of a strategy: backward passes, one reduction, norms, and the optimizer's step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from phi4train.batch import Batch
+from phi4train.checkpoint.slices import SliceReader
 from phi4train.data.order.dealing import VirtualRanks
 from phi4train.training.micro_batch import MicroBatchShare
 
@@ -35,7 +36,7 @@ class Gradients(Protocol):
         """The share of a micro-batch, as MicroBatchLoss makes it."""
 
     def whole_model(self) -> AbstractContextManager[None]:
-        """Inside, the model has all its weights on this rank and may run by itself, on other batches than others'."""
+        """Inside, this rank has all weights, and may run the model by itself, on batches of its own."""
 
     def zero(self) -> None:
         """Starts a step: no tensor has a gradient."""
@@ -61,12 +62,19 @@ class Gradients(Protocol):
     def skip(self) -> None:
         """Drops the step's gradients."""
 
-    def state(self) -> dict[str, Tensor]:
-        """The optimizer's tensors as `<kind>/<component>/<key>`."""
+    @property
+    def num_updates(self) -> int:
+        """Steps of the optimizer so far, skipped ones left out."""
 
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restores what `state` returned.
+    def slices(self) -> dict[str, Tensor]:
+        """What this rank keeps of weights and moments (see `checkpoint.slices`); views, not copied.
+
+        Names are `model/<component>/<key>@<start>`, and with `exp_avg`, `exp_avg_sq` once there were updates.
+        """
+
+    def load(self, tensors: SliceReader, num_updates: int) -> None:
+        """Restores the `slices` of all ranks of any strategy.
 
         Raises:
-            CheckpointError: the names do not belong to this stage's trainable tensors.
+            CheckpointError: they are not those of the trainable tensors.
         """

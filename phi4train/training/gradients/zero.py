@@ -11,28 +11,19 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-os.environ.setdefault("DS_BUILD_OPS", "0")  # nothing is compiled, here or where it is installed
-
-import deepspeed
 import torch
 import torch.distributed as dist
-from deepspeed.utils import (
-    deepspeed.utils.safe_get_full_fp32_param,
-    deepspeed.utils.safe_get_full_optimizer_state,
-    set_z3_leaf_modules,
-)
 from torch import Tensor, nn
 
 from phi4train.batch import Batch
+from phi4train.checkpoint.slices import SliceReader
 from phi4train.data.order.dealing import VirtualRanks
 from phi4train.ranks import Ranks
 from phi4train.training.micro_batch import MicroBatchLoss, MicroBatchShare
-from phi4train.training.optimizer import AdamWSettings, build_adamw, set_lr
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+from phi4train.training.optimizer import MOMENTS, AdamWSettings, build_adamw, num_updates, set_lr
 
 
 def _import_deepspeed() -> Any:
@@ -163,22 +154,78 @@ class ZeroGradients:
             self._zero.averaged_gradients[key] = None
             self._zero.all_grad_tensors[key] = None
 
-    def state(self) -> dict[str, Tensor]:
-        """See Gradients; every rank gathers the tensors, one after the other."""
-        tensors = {f"model/{name}": deepspeed.utils.safe_get_full_fp32_param(p) for name, p in self._named.items()}
-        steps: float | None = None
-        if steps is None:
-            return tensors
-        self._link_moments()
-        for name, parameter in self._named.items():
-            tensors[f"step/{name}"] = torch.tensor(steps)
-            for kind in _MOMENTS:
-                tensors[f"{kind}/{name}"] = deepspeed.utils.safe_get_full_optimizer_state(parameter, kind)
-        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+    @property
+    def num_updates(self) -> int:
         """See Gradients."""
-        raise NotImplementedError
+        return num_updates(self.optimizer)
+
+    def slices(self) -> dict[str, Tensor]:
+        """See Gradients."""
+        kinds = ("model", *MOMENTS) if self.num_updates else ("model",)
+        self._link_moments()
+        slices = {}
+        for name, parameter in self._named.items():
+            for kind in kinds:
+                start, part = self._own_part(parameter, kind)
+                if part.numel():
+                    slices[f"{kind}/{name}@{start}"] = part.detach()
+        return slices
+
+    def load(self, tensors: SliceReader, num_updates: int) -> None:
+        """See Gradients."""
+        if num_updates:
+            self._make_moments(num_updates)
+        for name, parameter in self._named.items():
+            shape = getattr(parameter, "ds_shape", parameter.shape)
+            deepspeed.utils.safe_set_full_fp32_param(parameter, tensors.read(f"model/{name}", shape))
+            for kind in MOMENTS if num_updates else ():
+                moment = tensors.read(f"{kind}/{name}", shape)
+                deepspeed.utils.safe_set_full_optimizer_state(parameter, moment, kind)
+        self._copy_masters()
+
+    def _own_part(self, parameter: Any, kind: str) -> tuple[int, Tensor]:
+        """Where this rank's part of a tensor starts, and the part, flat."""
+        if self._stage == 3:
+            get = deepspeed.utils
+            whole = (
+                get.safe_get_local_fp32_param(parameter)
+                if kind == "model"
+                else get.safe_get_local_optimizer_state(parameter, kind)
+            )
+            start = self._ranks.rank * parameter.ds_tensor.ds_numel
+            return start, whole.flatten()[: max(0, parameter.ds_numel - start)]
+        mapping = parameter._hp_mapping
+        if mapping is None:
+            return 0, torch.empty(0)
+        return mapping.lp_fragment_address.start, mapping.get_hp_fragment(None if kind == "model" else kind)
+
+    def _make_moments(self, num_updates: int) -> None:
+        """Moments of zeros, as if so many steps had been made: what is to be set must be there."""
+        groups = self.optimizer.param_groups
+        flats = (
+            self._zero.fp32_partitioned_groups_flat
+            if self._stage == 3
+            else [flat for group in groups for flat in group["params"]]
+        )
+        for flat in flats:
+            self.optimizer.state[flat] = {
+                "step": torch.tensor(float(num_updates)),
+                **{kind: torch.zeros_like(flat) for kind in MOMENTS},
+            }
+        self._link_moments()
+
+    def _copy_masters(self) -> None:
+        """Makes the weights that the model runs with those of the optimizer."""
+        if self._stage < 3:
+            self._zero.update_lp_params()
+            for group in range(len(self._zero.bit16_groups)):
+                self._zero._update_model_bit16_weights(group)
+            return
+        parameter: Any  # with what DeepSpeed has put on it
+        for parameter in self._named.values():
+            own = deepspeed.utils.safe_get_local_fp32_param(parameter).flatten()
+            held = parameter.ds_tensor.data
+            held[: min(len(own), held.numel())].copy_(own[: held.numel()])
 
     def _own_gradients(self) -> Iterator[tuple[str, Tensor]]:
         """(component, gradient) of the part of each tensor that this rank updates, after the reduction."""
