@@ -54,8 +54,6 @@ def fit(
         warnings.filterwarnings(
             "ignore", message=".*LeafSpec.* is deprecated"
         )  # Lightning's own use of torch
-        # torch's new names, in deepspeed's calls of the old ones
-        warnings.filterwarnings("ignore", message=r"`torch\.distributed\.\w+` is deprecated")
         try:
             trainer.fit(module, train_dataloaders=batches)
         except SystemExit as exit_of_lightning:

@@ -22,6 +22,7 @@ from phi4train.batch import Batch
 from phi4train.checkpoint.slices import SliceReader
 from phi4train.data.order.dealing import VirtualRanks
 from phi4train.ranks import Ranks
+from phi4train.training.gradients.exact import square_sum
 from phi4train.training.micro_batch import MicroBatchLoss, MicroBatchShare
 from phi4train.training.optimizer import MOMENTS, AdamWSettings, build_adamw, num_updates, set_lr
 
@@ -37,6 +38,8 @@ def _import_deepspeed() -> Any:
         import deepspeed.ops
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # else it is compiled
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # it calls collectives by the names that they had before torch 2.14
+    warnings.filterwarnings("ignore", message=r"`torch\.distributed\.\w+` is deprecated")
     return deepspeed
 
 
@@ -132,7 +135,7 @@ class ZeroGradients:
         names = sorted(set(self._component.values()))
         squares = torch.zeros(len(names), dtype=torch.float64, device=self._engine.device)
         for component, gradient in self._own_gradients():
-            squares[names.index(component)] += gradient.double().square().sum()
+            squares[names.index(component)] += square_sum(gradient)
         dist.all_reduce(squares)
         return dict(zip(names, squares.sqrt().tolist(), strict=True))
 
