@@ -84,7 +84,7 @@ class StepClock(L.Callback):
 def run_ours(module: StageModule, batches: list[StepBatch], folder: Path) -> list[float]:
     progress, clock = Progress(), StepClock()
     module.next_step = 0
-    loader = LoaderClock(batches)  # type: ignore[arg-type]
+    loader = LoaderClock(batches, OneRank())  # type: ignore[arg-type]
     run = RunFolder(folder)
     observers = [
         clock,

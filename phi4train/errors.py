@@ -59,8 +59,6 @@ class StageInterrupted(Phi4TrainError):
 class RankError(Phi4TrainError):
     """One of several processes ended before its run did; the others were stopped, and the run can go on."""
 
-    exit_code = 1
-
 
 class NonFiniteError(Phi4TrainError):
     """Loss or gradient was not finite for too many steps in a row."""

@@ -65,6 +65,10 @@ QUICK = [
 """Two steps of a two-layer model: what every stage can do in a second or two."""
 
 
+STAGES = load_curriculum(DEFAULT_CURRICULUM, None).stages
+"""All stages, in the order of the default curriculum."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Data and runs of a test: `overrides` point a command at them."""
@@ -89,8 +93,7 @@ def build_small_data(data_root: Path) -> None:
 
 def train_curriculum(workspace: Workspace) -> None:
     """Trains all stages, two steps each."""
-    stages = load_curriculum(DEFAULT_CURRICULUM, None).stages
-    run_curriculum(stages, workspace.config, Console(quiet=True))
+    run_curriculum(STAGES, workspace.config, Console(quiet=True))
 
 
 if __name__ == "__main__":

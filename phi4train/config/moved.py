@@ -64,6 +64,7 @@ MODULES = {
     "phi4train.training.metric_keys": "phi4train.training.watching.metric_keys",
     "phi4train.training.progress": "phi4train.training.watching.progress",
     "phi4train.training.provenance": "phi4train.run.provenance",
+    "phi4train.training.ranks": "phi4train.ranks",
     "phi4train.training.report": "phi4train.training.briefing",
     "phi4train.training.run_folder": "phi4train.run.run_folder",
     "phi4train.training.schedule": "phi4train.run.schedule",

@@ -8,9 +8,9 @@ here runs.
 """
 
 import ctypes
+import json
 import multiprocessing
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -19,14 +19,15 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from phi4train.errors import Phi4TrainError, RankError
+from phi4train import errors
+from phi4train.errors import ConfigError, Phi4TrainError, RankError
 
 GRACE_SECONDS = 10.0
 """How long the other ranks have to end by themselves once one has ended badly."""
@@ -41,13 +42,14 @@ class _Failure:
 
     Args:
         seconds: when, on the machine's clock.
-        error: the user's to mend; None: a defect, whose traceback is `text`.
+        kind: name of the error that is the user's to mend; None: a defect.
+        problems: messages of that error, or the traceback of the defect.
     """
 
     rank: int
     seconds: float
-    error: Phi4TrainError | None
-    text: str
+    kind: str | None
+    problems: list[str]
 
 
 def is_rank() -> bool:
@@ -122,10 +124,14 @@ def _run_rank(
 
 
 def _write_failure(folder: Path, rank: int, error: BaseException) -> None:
-    known = error if isinstance(error, Phi4TrainError) else None
-    failure = _Failure(rank, time.time(), known, traceback.format_exc())
+    if isinstance(error, ConfigError):
+        failure = _Failure(rank, time.time(), "ConfigError", error.problems)
+    elif isinstance(error, Phi4TrainError):
+        failure = _Failure(rank, time.time(), type(error).__name__, [str(error)])
+    else:
+        failure = _Failure(rank, time.time(), None, [traceback.format_exc()])
     path = folder / f"{rank}.tmp"
-    path.write_bytes(pickle.dumps(failure))
+    path.write_text(json.dumps(asdict(failure)))
     path.rename(folder / str(rank))
 
 
@@ -152,8 +158,9 @@ def _watch(processes: Sequence[BaseProcess]) -> BaseProcess | None:
 
 def _raise_what_happened(first: BaseProcess, folder: Path) -> None:
     """Raises the user's error that came first, else tells of the signal or the traceback that came first."""
-    failures = [pickle.loads(path.read_bytes()) for path in folder.iterdir() if path.suffix != ".tmp"]
-    failures.sort(key=lambda failure: (failure.error is None, failure.seconds))
+    written = [path for path in folder.iterdir() if path.suffix != ".tmp"]
+    failures = [_Failure(**json.loads(path.read_text())) for path in written]
+    failures.sort(key=lambda failure: (failure.kind is None, failure.seconds))
     if first.exitcode is not None and first.exitcode < 0:
         name = signal.Signals(-first.exitcode).name
         memory = " (memory may have run out)" if name == "SIGKILL" else ""
@@ -161,10 +168,11 @@ def _raise_what_happened(first: BaseProcess, folder: Path) -> None:
             f"every rank must live to the end · found {first.name} killed by {name}{memory}; the others were "
             "stopped · start the same command again to go on from the last checkpoint"
         )
-    if failures and failures[0].error is not None:
-        raise failures[0].error
+    if failures and failures[0].kind is not None:
+        kind = getattr(errors, failures[0].kind, Phi4TrainError)
+        raise kind(failures[0].problems if kind is ConfigError else failures[0].problems[0])
     if failures:
-        print(f"rank {failures[0].rank} failed first:\n{failures[0].text}", file=sys.stderr)
+        print(f"rank {failures[0].rank} failed first:\n{failures[0].problems[0]}", file=sys.stderr)
         raise SystemExit(1)
     raise RankError(
         f"every rank must tell how it ended · found {first.name} ended with {first.exitcode} and no word · "

@@ -39,9 +39,9 @@ INNER_FLOORS = {
         "stage_run",
         "watching",
         "module",
+        "gradients",
         "micro_batch",
         "losses",
-        "gradients",
         "optimizer",
     ),
 }

@@ -169,8 +169,9 @@ def square_sum(gradient: Tensor) -> Tensor:
         norm: Tensor = torch.linalg.vector_norm(gradient, dtype=torch.float64)
         return norm.square()
     total = torch.zeros((), dtype=torch.float64)
-    for part in gradient.reshape(-1).split(_CACHED_ELEMENTS):  # a tenth of the time of all at once
-        doubled = part.double()
+    flat = gradient.reshape(-1)
+    for start in range(0, flat.numel(), _CACHED_ELEMENTS):  # a tenth of the time of all at once
+        doubled = flat[start : start + _CACHED_ELEMENTS].double()
         total += torch.dot(doubled, doubled)
     return total
 

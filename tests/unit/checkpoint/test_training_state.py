@@ -16,8 +16,10 @@ from phi4train.errors import CheckpointError, NonFiniteError
 def state(step: int) -> TrainingState:
     return TrainingState(
         step=step,
-        model={"language_model/norm.weight": torch.full((2,), float(step))},
-        optimizer={"step/language_model/norm.weight": torch.tensor(float(step))},
+        slices={
+            "model/language_model/norm.weight@0": torch.full((2,), float(step)),
+            "exp_avg/language_model/norm.weight@0": torch.full((2,), 0.5),
+        },
         progress={"samples": 10 * step},
     )
 
@@ -26,19 +28,21 @@ def test_a_state_reads_back_whole(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path / "checkpoints", keep_last_n=2, keep_every_n=0)
     read = load_training_state(folder.save(state(5)))
     assert read.step == 5 and read.progress == {"samples": 50}
-    assert torch.equal(read.model["language_model/norm.weight"], torch.full((2,), 5.0))
+    tensors = read.tensors()
+    assert torch.equal(tensors.read("model/language_model/norm.weight", (2,)), torch.full((2,), 5.0))
+    assert torch.equal(tensors.read("exp_avg/language_model/norm.weight", (2, 1)), torch.full((2, 1), 0.5))
 
 
 def test_the_newest_complete_checkpoint_is_taken_and_a_damaged_one_named(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
     folder.save(state(1))
     newest = folder.save(state(2))
-    (newest / "model.safetensors").write_bytes(b"cut")
+    (newest / "rank00000.safetensors").write_bytes(b"cut")
     (tmp_path / "step=00000009.tmp-x").mkdir()
     found, damaged = folder.newest_complete()
     assert found == tmp_path / "step=00000001"
     assert [checkpoint.path for checkpoint in damaged] == [newest]
-    assert "model.safetensors has 3 bytes" in damaged[0].damage
+    assert "rank00000.safetensors has 3 bytes" in damaged[0].damage
 
 
 def flip(path: Path) -> None:
@@ -48,7 +52,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "state.json", "files.json"])
+@pytest.mark.parametrize("name", ["rank00000.safetensors", "state.json", "files.json"])
 def test_new_checkpoints_outlive_damaged_ones_of_later_steps(tmp_path: Path, name: str) -> None:
     for step in (7, 14):
         flip(CheckpointFolder(tmp_path, 2, 0).save(state(step)) / name)
@@ -76,7 +80,7 @@ def test_a_list_of_files_that_forgets_one_is_damage(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
     (folder.save(state(1)) / "files.json").write_text("{}")
     ((damaged,), newest) = folder.newest_complete()[::-1]
-    assert newest is None and "does not list model.safetensors" in damaged.damage
+    assert newest is None and "does not list rank00000.safetensors" in damaged.damage
 
 
 def test_the_newest_document_is_that_of_a_checkpoint_that_verifies(tmp_path: Path) -> None:
@@ -100,10 +104,8 @@ def test_tensors_that_were_verified_are_not_hashed_again(
     hashed.clear()
     for _ in range(3):
         assert folder.newest_document() is not None
-    assert sorted(hashed) == sorted(
-        ["model.safetensors", "optimizer.safetensors", "random.safetensors", *["state.json"] * 3]
-    )
-    (tmp_path / "step=00000001" / "model.safetensors").write_bytes(b"cut")
+    assert sorted(hashed) == sorted(["rank00000.safetensors", *["state.json"] * 3])
+    (tmp_path / "step=00000001" / "rank00000.safetensors").write_bytes(b"cut")
     assert folder.newest_complete()[0] is None, "sizes are looked at again"
 
 
@@ -114,13 +116,13 @@ def test_old_checkpoints_go_but_every_nth_stays(tmp_path: Path) -> None:
     assert folder.steps() == [4, 8, 9, 10]
 
 
-@pytest.mark.parametrize("part", ["model", "optimizer"])
+@pytest.mark.parametrize("kind", ["model", "exp_avg"])
 def test_numbers_that_are_not_finite_are_not_saved_and_the_last_good_checkpoint_is_named(
-    tmp_path: Path, part: str
+    tmp_path: Path, kind: str
 ) -> None:
     folder = CheckpointFolder(tmp_path, keep_last_n=1, keep_every_n=0)
-    bad = replace(state(2), **{part: {"language_model/w": torch.tensor([1.0, float("nan")])}})
-    with pytest.raises(NonFiniteError, match=r"1 of 2 numbers of language_model/w .*after step 2 · "):
+    bad = replace(state(2), slices={f"{kind}/language_model/w@0": torch.tensor([1.0, float("nan")])})
+    with pytest.raises(NonFiniteError, match=r"1 of 2 numbers of \w+/language_model/w@0 .*after step 2 · "):
         folder.save(bad)
     assert "no checkpoint was saved" in folder.last_good()
     folder.save(state(1))
@@ -135,6 +137,7 @@ def test_a_checkpoint_of_numbers_that_are_not_finite_is_not_gone_on_from(
     folder = CheckpointFolder(tmp_path, keep_last_n=1, keep_every_n=0)
     with monkeypatch.context() as older_version:
         older_version.setattr("phi4train.checkpoint.training_state.find_non_finite", lambda tensors: None)
-        saved = folder.save(replace(state(2), model={"x/w": torch.tensor([float("inf")])}))
+        saved = folder.save(replace(state(2), slices={"model/x/w@0": torch.tensor([float("inf")])}))
+    tensors = load_training_state(saved).tensors()
     with pytest.raises(CheckpointError, match=r"step=00000002 must hold finite numbers only · found 1 of 1"):
-        load_training_state(saved)
+        tensors.read("model/x/w", (1,))

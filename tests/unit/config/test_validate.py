@@ -48,9 +48,9 @@ FIXED = [
         ("schedule.warmup_steps=100000", "schedule.warmup_steps must be below the "),
         ("budget.global_batch_tokens=10000",
          "hardware.micro_batch_tokens = 4096 · found 10000 · choose the nearest, 8192 or 12288"),
-        ("budget.global_batch_tokens=100", "found 100 · choose the nearest, 4096"),
         ("data.context_tokens=8192", "hardware.micro_batch_tokens must hold the longest sample, data.context_tokens=8192"),
-        ("hardware.ranks=2", "hardware.ranks must be 1 · found 2 · set hardware.ranks=1: training on several ranks is not there yet"),
+        ("hardware.ranks=2", "hardware.ranks must be 1 with strategy=single · found 2 · choose strategy=ddp"),
+        ("hardware.ranks=3", "hardware.ranks must be a power of two · found 3 · choose 2 or 4"),
         (f"{HEADS}=5", f"model.language_model.hidden_dim must be a multiple of {HEADS}=5 · found 96 · choose the nearest, 95 or 100"),
         (f"{HEADS}=3", f"{HEADS} must be a multiple of model.language_model.num_kv_heads=2 · found 3 · choose the nearest, 2 or 4"),
         (f"{HEADS}=0", f"{HEADS} must be above 0"),
@@ -93,6 +93,12 @@ def test_what_does_not_hold_is_told_with_what_would(overrides: str, problem: str
     with pytest.raises(ConfigError) as caught:
         load_config([*FIXED, overrides])
     assert problem is None or problem in "\n".join(caught.value.problems)
+
+
+def test_virtual_ranks_are_at_least_the_ranks() -> None:
+    words = ["hardware.ranks=4", "hardware.virtual_ranks=2", "strategy=ddp"]
+    with pytest.raises(ConfigError, match=r"virtual_ranks must be at least hardware\.ranks=4 · found 2"):
+        load_config(["stage=lm_sft", "scale=demo", *words])
 
 
 def test_a_copy_needs_a_component_of_the_same_shapes() -> None:

@@ -13,7 +13,7 @@ from phi4train.config.validate_ranges import range_problems
 from phi4train.model.shapes import LanguageModelShape, LoraShape, ModelShape, RopeShape
 
 ANY_NUMBER = {
-    *("model.audio.num_mels", "hardware.ranks"),  # validate.py asks for one value
+    "model.audio.num_mels",  # validate.py asks for one value
     *("model.language_model.rope.partial_rotary_factor", "model.language_model.rope.max_context_tokens"),
     "optimizer.lr_law.exponent",
 }

@@ -35,7 +35,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_data_are_looked_for(
 def test_its_checkpoints_are_those_of_the_folder_kept_as_the_recipe_says(own: LoadOwn) -> None:
     stage = open_stage(own("checkpoint.keep_last_n=2", "checkpoint.keep_every_n=3"))
     for step in range(1, 7):
-        stage.checkpoints.save(TrainingState(step, {"x/w": torch.ones(1)}, {}, {}, {"inputs": {}}))
+        stage.checkpoints.save(TrainingState(step, {"model/x/w@0": torch.ones(1)}, {"inputs": {}}))
     assert sorted(stage.checkpoints.steps()) == [3, 5, 6]
     assert all(stage.folder.path in path.parents for path in stage.folder.checkpoints.iterdir())
 
@@ -45,7 +45,7 @@ def test_its_status_follows_what_lies_in_the_folder_and_the_data_of_today(own: L
     stage = open_stage(config)
     stage.folder.write_config(config_to_dict(config))
     inputs = stage.inputs.fingerprints()
-    stage.checkpoints.save(TrainingState(1, {}, {}, {}, {"inputs": inputs}))
+    stage.checkpoints.save(TrainingState(1, {}, {"inputs": inputs}))
     assert stage.status().reasons == ("it was interrupted",)
     other = open_stage(own(sources=("text",)))
     assert other.status().is_stale and any(reason.startswith("data: ") for reason in other.status().reasons)

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def save(folder: RunFolder, step: int) -> Path:
-    state = TrainingState(step, {"x/w": torch.ones(2)}, {}, {}, {"inputs": {}})
+    state = TrainingState(step, {"model/x/w@0": torch.ones(2)}, {"inputs": {}})
     return CheckpointFolder(folder.checkpoints, 9, 0).save(state)
 
 
@@ -64,14 +64,14 @@ def test_auto_goes_on_from_the_newest_complete_checkpoint_and_names_damaged_ones
     save(folder, 2)
     save(folder, 4)
     assert decide(config, folder, Resume.auto)[0] == 4
-    (folder.checkpoints / "step=00000004" / "model.safetensors").write_bytes(b"cut")
+    (folder.checkpoints / "step=00000004" / "rank00000.safetensors").write_bytes(b"cut")
     step, printed = decide(config, folder, Resume.auto)
     assert step == 2
-    assert "step=00000004 is damaged (model.safetensors has 3 bytes" in printed
+    assert "step=00000004 is damaged (rank00000.safetensors has 3 bytes" in printed
     assert "set aside as damaged-step=00000004" in printed and "resuming from" in printed
     step, printed = decide(config, folder, Resume.auto)
     assert step == 2 and "damaged" not in printed, "told once"
-    assert (folder.checkpoints / "damaged-step=00000004" / "model.safetensors").is_file()
+    assert (folder.checkpoints / "damaged-step=00000004" / "rank00000.safetensors").is_file()
 
 
 def test_with_no_checkpoint_left_whole_it_refuses_and_touches_nothing(
@@ -127,7 +127,7 @@ def test_what_is_gone_on_from_belongs_to_the_data_and_parents_of_today(
 
 
 def test_a_state_belongs_to_its_inputs() -> None:
-    state = TrainingState(1, {}, {}, {}, {"inputs": {"data": "a", "parent lm": "b"}})
-    check_fingerprints(state, {"parent lm": "b", "data": "a"})
+    progress = {"inputs": {"data": "a", "parent lm": "b"}}
+    check_fingerprints(progress, {"parent lm": "b", "data": "a"})
     with pytest.raises(ResumeError, match=r"found changed: data, init.x, parent lm · put them back"):
-        check_fingerprints(state, {"data": "z", "init.x": "c"})
+        check_fingerprints(progress, {"data": "z", "init.x": "c"})

@@ -44,7 +44,7 @@ def finish(folder: RunFolder, config: Config) -> None:
 
 def interrupt(folder: RunFolder, config: Config) -> Path:
     folder.write_config(config_to_dict(config))
-    state = TrainingState(3, {}, {}, {}, {"inputs": INPUTS})
+    state = TrainingState(3, {}, {"inputs": INPUTS})
     return CheckpointFolder(folder.checkpoints, 1, 0).save(state)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from phi4train.config.schema import Device, HardwareConfig, Precision
+from phi4train.ranks import OneRank
 from phi4train.training import fitting
 from phi4train.training.fitting import LIGHTNING_PRECISION, fit
 from phi4train.training.module import StageModule
@@ -32,7 +33,7 @@ class Observer(L.Callback):
 
 
 def batches(count: int) -> LoaderClock:
-    return LoaderClock([step(text_batch((8, 5), seed=n), number=n) for n in range(count)])  # type: ignore[arg-type]
+    return LoaderClock([step(text_batch((8, 5), seed=n), number=n) for n in range(count)], OneRank())  # type: ignore[arg-type]
 
 
 def test_the_steps_are_those_of_the_module_alone_to_the_last_bit(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -105,10 +106,14 @@ def stop_when_asked(folder: Path) -> None:
 def signal_the_parent(folder: Path) -> None:
     """Rank 0 sends its parent what a scheduler would, once all listen."""
     if rank() == 0:
-        while not (folder / "1").exists():
-            time.sleep(0.02)
-        os.kill(os.getppid(), signal.SIGTERM)
+        threading.Thread(target=_terminate_when_all_listen, args=(folder,)).start()
     stop_when_asked(folder)
+
+
+def _terminate_when_all_listen(folder: Path) -> None:
+    while not ((folder / "0").exists() and (folder / "1").exists()):
+        time.sleep(0.02)
+    os.kill(os.getppid(), signal.SIGTERM)
 
 
 def test_a_signal_to_the_parent_reaches_every_rank(tmp_path: Path) -> None:

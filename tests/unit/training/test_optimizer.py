@@ -1,21 +1,19 @@
 """AdamW owns what trains, decays matrices alone, and its state goes by the names of the tensors."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from phi4train.checkpoint.slices import SliceReader, slice_file, slices_of
+from phi4train.checkpoint.store import write_folder
 from phi4train.errors import CheckpointError
 from phi4train.model.components import build_model
 from phi4train.model.ownership import Ownership
 from phi4train.training.freezing import freeze_all_but
-from phi4train.training.optimizer import (
-    STATE_KINDS,
-    build_adamw,
-    load_optimizer_tensors,
-    optimizer_tensors,
-)
+from phi4train.training.optimizer import MOMENTS, build_adamw, load_moments, moments, num_updates
 from tests.unit.training.tiny_training import ADAMW, SHAPE
 
 PARTS = ("vision_encoder", "vision_projector")
@@ -74,26 +72,44 @@ def test_the_settings_reach_the_optimizer(named: dict[str, nn.Parameter]) -> Non
     assert {(group["betas"], group["eps"]) for group in optimizer.param_groups} == {((0.5, 0.6), 0.7)}
 
 
-def test_only_what_was_stepped_has_a_state_and_it_comes_back_by_name(named: dict[str, nn.Parameter]) -> None:
+def saved(folder: Path, tensors: dict[str, Tensor]) -> SliceReader:
+    """The tensors, written by two ranks."""
+    parts = {slice_file(rank): slices_of(tensors, rank, 2) for rank in range(2)}
+    write_folder(folder / "saved", parts, {})
+    return SliceReader(folder / "saved")
+
+
+def test_moments_come_back_by_name(named: dict[str, nn.Parameter], tmp_path: Path) -> None:
     first = build_adamw(named, ADAMW)
-    assert optimizer_tensors(first, named) == {}
-    projector = [p for name, p in named.items() if name.startswith("vision_projector/")]
-    step(first, projector, gradient=1.0)
-    saved = optimizer_tensors(first, named)
-    assert {key.split("/")[0] for key in saved} == set(STATE_KINDS)
-    assert {key.split("/")[1] for key in saved} == {"vision_projector"}
+    assert moments(first, named) == {} and num_updates(first) == 0
+    for _ in range(2):
+        step(first, list(named.values()), gradient=1.0)
+    before = {name: tensor.clone() for name, tensor in moments(first, named).items()}
+    assert {key.split("/")[0] for key in before} == set(MOMENTS) and num_updates(first) == 2
     second = build_adamw(dict(reversed(named.items())), ADAMW)
-    load_optimizer_tensors(second, named, saved)
-    again = optimizer_tensors(second, named)
-    assert again.keys() == saved.keys()
-    assert all(torch.equal(again[key], saved[key]) for key in saved)
-    step(second, projector, gradient=1.0)
-    key = next(key for key in saved if key.startswith("exp_avg/"))
-    assert not torch.equal(optimizer_tensors(second, named)[key], saved[key]), "a copy: what was read stays"
+    load_moments(second, named, saved(tmp_path, before), 2)
+    again = moments(second, named)
+    assert again.keys() == before.keys() and num_updates(second) == 2
+    assert all(torch.equal(again[key], before[key]) for key in before)
 
 
-def test_a_state_of_other_tensors_is_refused(named: dict[str, nn.Parameter]) -> None:
-    optimizer = build_adamw(named, ADAMW)
-    foreign = {"exp_avg/lora.vision/x": torch.zeros(1)}
-    with pytest.raises(CheckpointError, match=r"found lora.vision/x, which do not · start anew with resume"):
-        load_optimizer_tensors(optimizer, named, foreign)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_moments_go_to_the_parameters_device_and_dtype(
+    named: dict[str, nn.Parameter], tmp_path: Path, dtype: torch.dtype
+) -> None:
+    first = build_adamw(named, ADAMW)
+    step(first, list(named.values()), gradient=1.0)
+    elsewhere = {name: nn.Parameter(p.to("meta", dtype)) for name, p in named.items()}
+    optimizer = build_adamw(elsewhere, ADAMW)
+    load_moments(optimizer, elsewhere, saved(tmp_path, moments(first, named)), 1)
+    for parameter in elsewhere.values():
+        state = optimizer.state[parameter]
+        assert {state[kind].device.type for kind in MOMENTS} == {"meta"}
+        assert {state[kind].dtype for kind in MOMENTS} == {dtype}
+        assert state["step"].dtype is torch.float32
+
+
+def test_moments_of_other_tensors_are_refused(named: dict[str, nn.Parameter], tmp_path: Path) -> None:
+    foreign = saved(tmp_path, {"exp_avg/lora.vision/x": torch.zeros(3)})
+    with pytest.raises(CheckpointError, match=r"must hold exp_avg/vision_encoder/.* without a gap"):
+        load_moments(build_adamw(named, ADAMW), named, foreign, 1)

@@ -186,7 +186,7 @@ def test_a_restored_module_goes_on_to_the_last_bit(tmp_path: Path) -> None:
     state = load_training_state(
         folder.save(capture_state(first, Ownership(first.model), AUDIO, Progress(), {}, step=2))
     )
-    restore_state(second, AUDIO, state)
+    restore_state(second, Ownership(second.model), AUDIO, state)
     second.next_step = 2
     for batch in batches[2:]:
         train(second, batch)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from phi4train.ranks import OneRank
 from phi4train.training.watching import loader_clock
 from phi4train.training.watching.loader_clock import LoaderClock
 
@@ -31,13 +32,13 @@ def loader(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_batches_pass_in_order_and_may_be_asked_for_again(loader: Any) -> None:
-    clock = LoaderClock(loader)
+    clock = LoaderClock(loader, OneRank())
     assert len(clock) == 3
     assert list(clock) == list(clock) == ["a", "b", "c"]
 
 
 def test_only_the_wait_for_data_is_measured_and_it_is_taken_once(loader: Any) -> None:
-    clock = LoaderClock(loader)
+    clock = LoaderClock(loader, OneRank())
     for _ in clock:
         assert clock.take_seconds() == 2
         loader.now += 100  # the step itself
@@ -45,5 +46,5 @@ def test_only_the_wait_for_data_is_measured_and_it_is_taken_once(loader: Any) ->
 
 
 def test_seconds_add_up_until_they_are_taken(loader: Any) -> None:
-    clock = LoaderClock(loader)
+    clock = LoaderClock(loader, OneRank())
     assert list(clock) and clock.take_seconds() == 6

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from phi4train.batch import IGNORE_INDEX
 from phi4train.evaluation.metrics.perplexity import LOSS as EVAL_LOSS
+from phi4train.ranks import OneRank
 from phi4train.run.record import RunRecord
 from phi4train.run.run_folder import RunFolder, append_line
 from phi4train.training.module import StageModule
@@ -40,7 +41,7 @@ def test_a_step_without_targets_writes_null_and_is_left_out_of_the_plot(
     folder, module = RunFolder(tmp_path), make_module()
     batch = text_batch((8,))
     without = replace(batch, labels_T=torch.full_like(batch.labels_T, IGNORE_INDEX))
-    clock = LoaderClock([step(without), step(batch, number=1)])  # type: ignore[arg-type]
+    clock = LoaderClock([step(without), step(batch, number=1)], OneRank())  # type: ignore[arg-type]
     writer = MetricsWriter(folder, Progress(), clock, every_n_steps=2, sinks=[])
     for batches in clock:
         module.training_step(batches, 0)

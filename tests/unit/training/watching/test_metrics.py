@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from phi4train.ranks import OneRank
 from phi4train.run.run_folder import RunFolder
 from phi4train.training.module import StageModule, StepResult
 from phi4train.training.watching import metric_keys as keys
@@ -23,7 +24,7 @@ TRAINER: Any = SimpleNamespace(should_stop=False)
 def test_each_step_has_one_line_of_metrics(tmp_path: Path, make_module: Callable[..., StageModule]) -> None:
     folder, module, seen = RunFolder(tmp_path), make_module(), []
     batches = [step(text_batch((8, 6)), number=0), step(text_batch((5,)), number=1)]
-    clock = LoaderClock(batches)  # type: ignore[arg-type]
+    clock = LoaderClock(batches, OneRank())  # type: ignore[arg-type]
     writer = MetricsWriter(folder, Progress(), clock, every_n_steps=2, sinks=[seen.append])
     for batch in clock:
         writer.on_train_batch_start(TRAINER, module, batch, 0)
@@ -78,7 +79,7 @@ def test_skipped_steps_and_samples_are_those_of_the_whole_run(
 ) -> None:
     folder, module = RunFolder(tmp_path), make_module()
     progress = Progress(skipped_samples=7, skipped_steps=2)
-    writer = MetricsWriter(folder, progress, LoaderClock([]), every_n_steps=1, sinks=[])  # type: ignore[arg-type]
+    writer = MetricsWriter(folder, progress, LoaderClock([], OneRank()), every_n_steps=1, sinks=[])  # type: ignore[arg-type]
     for number, batches in enumerate(([], [text_batch((8,))], [])):
         batch = step(*batches, number=number)
         module.training_step(batch, 0)
