@@ -7,6 +7,7 @@ without audio pay for neither (torchaudio takes seconds).
 import io
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from phi4train.data.media.audio_features import SAMPLE_RATE_HZ
 from phi4train.data.media.audio_files.counting import counted
 from phi4train.data.media.audio_files.refusals import broken, truncated
+from phi4train.data.media.silence import silent_stderr
 from phi4train.errors import SampleError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ MAX_PEAK = 10.0
 """Full scale is 1; a little more comes from filters and codecs, 32768 from integers stored as floats."""
 
 _FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
+_MP3_MAGIC = b"\xff"
 _UNBOUNDED = ("FLOAT", "DOUBLE")  # of libsndfile's subtypes: values as they were written
 _BLOCK_FRAMES = 2**20
 _FILTER_SAMPLES = 8  # torchaudio's filter reaches 6.06 samples of the lower rate to each side
@@ -54,7 +57,7 @@ def audio_header(content: bytes) -> AudioHeader:
         SampleError: cause `broken_audio`, `truncated_audio`, `chained_audio`, `bad_channels`,
             `bad_sample_rate`, `audio_too_long` beyond MAX_VALUES, `bad_audio_values`.
     """
-    with _open(content) as file:
+    with _opened(content) as file:
         header = _usable_header(file)
         if file.subtype in _UNBOUNDED:
             for _ in _blocks(file):
@@ -71,7 +74,7 @@ def decode_audio(content: bytes) -> Tensor:
         SampleError: as audio_header; `truncated_audio` when there is less than was counted,
             `bad_audio_values` when a sample is not finite or beyond MAX_PEAK.
     """
-    with _open(content) as file:
+    with _opened(content) as file:
         header = _usable_header(file)
         mono = np.empty(header.frames, dtype=np.float32)
         filled = 0
@@ -124,19 +127,22 @@ def _used_rate(sample_rate: int) -> int:
     return round(sample_rate / _SMALL_KERNEL_HZ) * _SMALL_KERNEL_HZ
 
 
-def _open(content: bytes) -> "soundfile.SoundFile":
+@contextmanager
+def _opened(content: bytes) -> Iterator["soundfile.SoundFile"]:
     """The file with its header read; its frames are counted."""
     import soundfile
 
     whole = counted(content)
-    try:
-        file = soundfile.SoundFile(io.BytesIO(whole))
-    except Exception as error:  # header parsers raise whatever corrupt bytes lead them to
-        raise broken(str(error)) from error
-    if file.format not in _FORMATS:
-        file.close()
-        raise broken(f"a {file.format} file")
-    return file
+    with ExitStack() as stack:
+        if whole.startswith(_MP3_MAGIC):
+            stack.enter_context(silent_stderr())  # libmpg123 prints what it finds in damaged frames
+        try:
+            file = stack.enter_context(soundfile.SoundFile(io.BytesIO(whole)))
+        except Exception as error:  # header parsers raise whatever corrupt bytes lead them to
+            raise broken(str(error)) from error
+        if file.format not in _FORMATS:
+            raise broken(f"a {file.format} file")
+        yield file
 
 
 def _usable_header(file: "soundfile.SoundFile") -> AudioHeader:

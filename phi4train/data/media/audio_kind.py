@@ -25,7 +25,7 @@ class AudioKind:
     """See MediaKind. Its items are log-mel features, float32 (F, M)."""
 
     name: str = "audio"
-    version: int = 1
+    version: int = 2
     extensions: tuple[str, ...] = ("wav", "flac", "ogg", "mp3")
     slot_token: str = "<|endoftext11|>"
 

@@ -58,6 +58,8 @@ def _walk(content: bytes, position: int, first_header: int) -> tuple[int, int]:
     while position < len(content):
         header = content[position : position + 4]
         value = int.from_bytes(header, "big")
+        if len(header) < 4 and header[0] == 0xFF:
+            raise truncated(f"{len(header)} bytes of frame {frames}")
         size = _frame_bytes(header[:3])
         if not size or value & _STREAM_BITS != stream or (value & _MONO == _MONO) != is_mono:
             break
