@@ -68,13 +68,14 @@ def _page(content: bytes, start: int, number: int) -> _Page:
     end = header_end + segments + sum(content[header_end : header_end + segments])
     if end > len(content):
         raise truncated(f"{len(content) - start} of {end - start} bytes of page {number}")
-    page = content[start:end]
-    if _checksum(page[: _CHECKSUM.start] + bytes(4) + page[_CHECKSUM.stop :]) != checksum:
+    if _checksum(content[start:end]) != checksum:
         raise broken(f"page {number} with another checksum")
     return _Page(end, flags, position, stream, page_number)
 
 
 def _checksum(page: bytes) -> int:
-    """Ogg's CRC: that of zlib with all bits in reverse, begun at 0."""
-    crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{crc:032b}"[::-1], 2)
+    """Ogg's CRC of a page without its own: that of zlib with all bits in reverse, begun at 0."""
+    crc = 0xFFFFFFFF
+    for part in (page[: _CHECKSUM.start], bytes(4), page[_CHECKSUM.stop :]):
+        crc = zlib.crc32(part.translate(_REVERSED), crc)
+    return int(f"{crc ^ 0xFFFFFFFF:032b}"[::-1], 2)
