@@ -30,7 +30,7 @@ class AudioKind:
     slot_token: str = "<|endoftext11|>"
 
     def measure(self, content: bytes) -> MediaSize:
-        """Frames and sample rate."""
+        """Frames, counted, and sample rate."""
         header = audio_header(content)
         return MediaSize(frames=header.frames, sample_rate=header.sample_rate)
 
