@@ -28,6 +28,7 @@ CROSS_CUTTING = {
     "test_architecture.py": "rules of the whole package",
     "test_mirror.py": "rules of the whole package",
     "config/test_recipes.py": "what conf/, recipes/ and data_manifests/ hold",
+    "data/media/test_fuzz.py": "damaged files through all that measures and decodes media",
     "data/samples/test_readings.py": "readings on their way from the record through collate to the loader",
     "model/test_audio_streaming.py": "memory and time of long clips through the whole audio part",
     "test_defaults.py": "rules of the whole package",
