@@ -11,9 +11,7 @@ from phi4train.curriculum.graph import order_stages
 from phi4train.curriculum.summary import print_regressions, summary_table
 from phi4train.plain_text import escaped, say
 from phi4train.run.opened import open_stage
-from phi4train.run.record import RunRecord
-from phi4train.training.stage import plot_title, train_opened
-from phi4train.training.watching.loss_plot import draw_missing_losses
+from phi4train.training.stage import tend_record, train_opened
 
 
 def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console: Console) -> list[Path]:
@@ -43,7 +41,7 @@ def _bring_up_to_date(config: Config, console: Console) -> Path:
         identity = status.artifact.lineage.identity[:12]
         done = escaped(f"{stage.folder.artifact} ({identity})")
         console.print(f"[bold]{escaped(config.stage)}[/] is done: {done}", emoji=False)
-        draw_missing_losses(RunRecord(stage.folder.path), plot_title(config))
+        tend_record(stage, console)
         return stage.folder.artifact
     reasons = escaped("; ".join(status.reasons))
     console.print(f"[bold]{escaped(config.stage)}[/] runs: {reasons}", emoji=False)

@@ -31,6 +31,7 @@ CROSS_CUTTING = {
     "data/media/test_fuzz.py": "damaged files through all that measures and decodes media",
     "data/samples/test_readings.py": "readings on their way from the record through collate to the loader",
     "model/test_audio_streaming.py": "memory and time of long clips through the whole audio part",
+    "docs/test_promises.py": "what docs/promises.md names",
     "test_defaults.py": "rules of the whole package",
     "test_error_grammar.py": "rules of the whole package",
     "training/losses/test_ctc_learning.py": "what audio tokens learn from CTC in many steps",
