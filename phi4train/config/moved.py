@@ -82,6 +82,7 @@ NAMES = {
     },
     "phi4train.data.index": {
         "phi4train.data.media.kind": "Rows",
+        "phi4train.data.shards.arrays": "MappedArrays",
         "phi4train.data.shards.tables": "MEDIA_DTYPE RECORD_SHAPES SAMPLE_DTYPE SampleTable",
     },
     "phi4train.data.lengths": {

@@ -68,7 +68,7 @@ class SampleDecoder:
             raise SampleError(
                 "length_mismatch",
                 f"sample {decoded.key} must have the {start + length} tokens that its index says · found "
-                f"{found} · run `phi4train data index {self._mixture.manifest.reference}`",
+                f"{found} · run `{self._mixture.index_command} --rebuild`",
             )
         if found == length:
             return decoded
@@ -103,7 +103,7 @@ class SampleDecoder:
             raise SampleError(
                 "length_mismatch",
                 f"sample {sample.key} must have the {len(media)} media that its index says · found "
-                f"{len(sample.media)} · run `phi4train data index {self._mixture.manifest.reference}`",
+                f"{len(sample.media)} · run `{self._mixture.index_command} --rebuild`",
             )
         return sample, parts[1:]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from phi4train.data.batches.decoding import SampleDecoder
-from phi4train.data.commands import index_command
 from phi4train.data.inspection.media_totals import MediaTotals, add_media_totals, render_media_totals
 from phi4train.data.media.limits import Limits
 from phi4train.data.order.lengths import cause_in_words, measure_lengths
@@ -86,7 +85,7 @@ def check_manifest(
         problem
         for indexes in mixture.shards
         for index in indexes
-        if (problem := _content_problem(index, source, index_command(manifest.reference, data_root)))
+        if (problem := _content_problem(index, source))
     ]
     decoder = SampleDecoder(mixture, tokenizer, limits, source) if decode and not problems else None
     checks = tuple(_check_source(mixture, i, limits, decoder) for i in range(len(mixture.sources)))
@@ -112,7 +111,7 @@ def render_check(report: CheckReport) -> str:
     return "\n".join([*lines, *(f"  problem: {problem}" for problem in report.problems)])
 
 
-def _content_problem(index: ShardIndex, source: ShardSource, remedy: str) -> str | None:
+def _content_problem(index: ShardIndex, source: ShardSource) -> str | None:
     """Why the shard is not what its index says, or None."""
     digest = hashlib.sha256()
     try:
@@ -125,7 +124,7 @@ def _content_problem(index: ShardIndex, source: ShardSource, remedy: str) -> str
         return None
     return (
         f"shard {index.name} must have the sha256 of its index, {index.summary.shard_sha256[:12]}… · found "
-        f"{digest.hexdigest()[:12]}… · restore it, or run `{remedy}`"
+        f"{digest.hexdigest()[:12]}… · restore it, or run `{index.command} --rebuild`"
     )
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from phi4train.data.commands import build_command
+from phi4train.data.commands import BY_NAME_ALONE, Asked, build_command
 from phi4train.data.shards.braces import expand_braces, require_few_shards
 from phi4train.errors import ManifestError, did_you_mean
 from phi4train.yaml_files import parse_yaml, yaml_problem
@@ -65,6 +65,7 @@ class Manifest:
         build: command that makes missing shards, or None.
         path: the file it came from.
         reference: what it was loaded by, a name or the file: how commands call it.
+        asked: what else it was asked for with.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Manifest:
     build: str | None
     path: Path
     reference: str
+    asked: Asked
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,11 @@ def is_url(location: str, key: str = "a remote shard") -> bool:
     return True
 
 
-def load_manifest(name: str, manifest_dirs: Sequence[Path]) -> Manifest:
+def load_manifest(name: str, manifest_dirs: Sequence[Path], asked: Asked = BY_NAME_ALONE) -> Manifest:
     """The manifest `<name>.yaml` from the first of `manifest_dirs` that has it, or in a .yaml file.
+
+    Args:
+        asked: what commands that messages name must repeat besides the name.
 
     Raises:
         ManifestError: there is none, or it does not hold; lists every problem.
@@ -117,7 +122,7 @@ def load_manifest(name: str, manifest_dirs: Sequence[Path]) -> Manifest:
             f"manifest {path} must be readable YAML · found {found} · mend the file"
         ) from error
     problems: list[str] = []
-    manifest = _parse_manifest(content, path, name, problems)
+    manifest = _parse_manifest(content, path, name, asked, problems)
     if problems or manifest is None:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise ManifestError(
@@ -174,7 +179,9 @@ def _find_manifest(name: str, manifest_dirs: Sequence[Path]) -> Path:
     )
 
 
-def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str]) -> Manifest | None:
+def _parse_manifest(
+    content: Any, path: Path, reference: str, asked: Asked, problems: list[str]
+) -> Manifest | None:
     if not isinstance(content, dict):
         problems.append(
             f"a manifest must be a mapping · found {type(content).__name__} · write at least name, "
@@ -208,6 +215,7 @@ def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str
         build=_text(content, "build", "", problems) if "build" in content else None,
         path=path,
         reference=reference,
+        asked=asked,
     )
 
 

@@ -10,12 +10,16 @@ from phi4train.data.commands import index_command
 from phi4train.data.media.kind import Rows
 from phi4train.data.media.limits import Limits
 from phi4train.data.samples.tokenizer import Tokenizer
-from phi4train.data.shards.index import INDEX_AGAIN, MappedArrays, ShardIndex, index_folder, load_index
+from phi4train.data.shards.arrays import MappedArrays
+from phi4train.data.shards.index import ShardIndex, index_folder, load_index
 from phi4train.data.shards.indexing import build_index
 from phi4train.data.shards.manifest import Manifest, ShardRef, expand_shards
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.tables import SampleTable
-from phi4train.errors import ManifestError
+from phi4train.errors import ManifestError, few
+
+CHECKED_BYTES = 2 * 2**30
+"""Most bytes of indexes that are read when a mixture is opened: a second or two."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +66,23 @@ class Mixture:
         sources: the sources with a positive weight.
         shards: indexes by (source, shard).
         fingerprint: sha256 over what the manifest mixes: names, weights, shards' contents, tokenizer.
+        index_command: indexes its shards that have no index that fits.
     """
 
     manifest: Manifest
     sources: tuple[MixtureSource, ...]
     shards: tuple[tuple[ShardIndex, ...], ...]
     fingerprint: str
+    index_command: str
 
 
 def index_manifest(
     manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer: Tokenizer, rebuild: bool = False
 ) -> list[str]:
-    """Indexes every shard whose index is missing or stale (all of them with `rebuild`); returns their names.
+    """Indexes every shard whose index is missing, stale or damaged; returns their names.
+
+    Args:
+        rebuild: indexes all of them.
 
     Raises:
         ManifestError: a shard is missing, truncated or refused.
@@ -88,9 +97,12 @@ def index_manifest(
 
 
 def _is_indexed(ref: ShardRef, cache_dir: Path, tokenizer: Tokenizer, source: ShardSource) -> bool:
+    """Whether a shard has an index that is its own and whole."""
     folder = index_folder(ref.location, cache_dir)
     try:
-        load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, MappedArrays())
+        fingerprint = tokenizer.fingerprint
+        index = load_index(ref.location, ref.name, folder, fingerprint, source, MappedArrays(), command="")
+        index.check_arrays()
     except ManifestError:
         return False
     return True
@@ -99,27 +111,32 @@ def _is_indexed(ref: ShardRef, cache_dir: Path, tokenizer: Tokenizer, source: Sh
 def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer: Tokenizer) -> Mixture:
     """The indexes of a manifest's shards, compared with them by size and a probe (`data check` compares all).
 
+    Up to CHECKED_BYTES of indexes are compared with their checksums, too; of a larger mixture each is when
+    it is first read.
+
     Raises:
-        ManifestError: a shard or an index is missing or stale, or a source has no samples.
+        ManifestError: a shard or an index is missing, stale or damaged, or a source has no samples.
     """
     source, arrays = ShardSource(cache_dir), MappedArrays()
+    command = index_command(manifest.reference, data_root, manifest.asked)
     problems: list[str] = []
     opened: list[tuple[ShardIndex, ...]] = []
     used = [part for part in manifest.sources if part.weight > 0]
     for part in used:
         indexes = []
         for ref in expand_shards(part, manifest, data_root):
+            folder = index_folder(ref.location, cache_dir)
             try:
-                folder = index_folder(ref.location, cache_dir)
                 indexes.append(
-                    load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, arrays)
+                    load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, arrays, command)
                 )
             except ManifestError as error:
                 problems.append(str(error))
         opened.append(tuple(indexes))
+    if not problems:
+        problems = _damages([index for indexes in opened for index in indexes])
     if problems:
-        remedy = f"run `{index_command(manifest.reference, data_root)}`"
-        raise ManifestError("\n".join(problem.replace(INDEX_AGAIN, remedy) for problem in problems))
+        raise ManifestError("\n".join(few(problems)))
     sources = tuple(
         MixtureSource(part.name, part.weight, indexes, part.max_audio_seconds)
         for part, indexes in zip(used, opened, strict=True)
@@ -131,7 +148,21 @@ def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer
                 f"{part.num_samples or 'some'} · "
                 f"found {mixed.num_samples} · mend num_samples or the shards"
             )
-    return Mixture(manifest, sources, tuple(opened), _fingerprint(manifest, sources, opened, tokenizer))
+    fingerprint = _fingerprint(manifest, sources, opened, tokenizer)
+    return Mixture(manifest, sources, tuple(opened), fingerprint, command)
+
+
+def _damages(indexes: Sequence[ShardIndex]) -> list[str]:
+    """What is wrong with the arrays of indexes that are small enough to be read now."""
+    problems: list[str] = []
+    if sum(index.num_bytes for index in indexes) > CHECKED_BYTES:
+        return problems
+    for index in indexes:
+        try:
+            index.check_arrays()
+        except ManifestError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _fingerprint(

@@ -12,7 +12,8 @@ import pytest
 
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards import indexing
-from phi4train.data.shards.index import IndexSummary, MappedArrays, ShardIndex, index_folder, load_index
+from phi4train.data.shards.arrays import MappedArrays
+from phi4train.data.shards.index import IndexSummary, ShardIndex, index_folder, load_index
 from phi4train.data.shards.indexing import build_index
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
@@ -35,7 +36,9 @@ def load(tmp_path: Path, tokenizer: Tokenizer) -> Callable[[Path], ShardIndex]:
     def loaded(path: Path) -> ShardIndex:
         folder = index_folder(str(path), tmp_path)
         source = ShardSource(tmp_path)
-        return load_index(str(path), path.name, folder, tokenizer.fingerprint, source, MappedArrays())
+        return load_index(
+            str(path), path.name, folder, tokenizer.fingerprint, source, MappedArrays(), "index it"
+        )
 
     return loaded
 
