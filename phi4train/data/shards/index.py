@@ -28,7 +28,7 @@ from phi4train.data.shards.arrays import (
 from phi4train.data.shards.manifest import is_url
 from phi4train.data.shards.source import ByteSource
 from phi4train.data.shards.tables import MEDIA_DTYPE, SAMPLE_DTYPE
-from phi4train.errors import ManifestError
+from phi4train.errors import ManifestError, SampleError
 from phi4train.files import publish_folder, temporary_name
 
 INDEX_VERSION = 5
@@ -54,6 +54,9 @@ class IndexSummary:
         modes: names behind the `mode` column.
         media_kinds: names behind the `kind` column of the media.
         unused_members: media members that no record mentions.
+        examples: row and message of the first samples of each cause.
+        spelled_samples: usable samples whose texts spell control tokens.
+        spellings: which ones, by how many samples, and the row of the first.
     """
 
     version: int
@@ -71,6 +74,9 @@ class IndexSummary:
     causes: tuple[str, ...]
     modes: tuple[str, ...]
     media_kinds: tuple[str, ...]
+    examples: tuple[tuple[int, str], ...]
+    spelled_samples: int
+    spellings: tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,16 @@ class ShardIndex:
         ends = self.samples["key_end"]
         start = int(ends[row - 1]) if row else 0
         return bytes(self._array("keys.npy")[start : int(ends[row])]).decode()
+
+    def bad_sample(self, row: int) -> SampleError:
+        """The error of a sample that was found unusable when it was indexed."""
+        cause = self.causes[int(self.samples[row]["cause"]) - 1]
+        message = dict(self.summary.examples).get(
+            row,
+            f"sample {self.key(row)} must be usable · found {cause} in its index · leave it out, or mend it "
+            "and index its shard again",
+        )
+        return SampleError(cause, message)
 
     def check_arrays(self) -> None:
         """Compares all arrays with their checksums, which the first look at each would do anyway.
@@ -253,6 +269,10 @@ def _read_index_json(name: str, folder: Path, command: str) -> tuple[IndexSummar
             return IndexSummary(**known), files
     except FileNotFoundError as error:
         raise _index_error(name, "have an index", f"no {folder.name}/index.json", command) from error
+    except PermissionError as error:
+        raise ManifestError(
+            f"index {folder} must be readable · found {error.strerror} · mend its permissions"
+        ) from error
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise _damaged(name, "index.json", f"{type(error).__name__}: {error}", command) from error
     raise _index_error(name, f"have an index with version {INDEX_VERSION}", f"{version!r:.40}", command)

@@ -30,9 +30,17 @@ def test_a_damaged_shard_is_printed_and_then_refused(
     assert "manifest mixture: NOT FIT" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("flags", [[], ["--decode"]])
-def test_samples_are_decoded_when_asked(
-    flags: list[str], own_words: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("flags", "rows"),
+    [
+        ([], [0, 1, 2, 3, 4, 5, 6, 8]),
+        (["--decode"], list(range(9))),
+        (["--decode-samples", "2"], [0, 8]),
+        (["--decode-samples", "0"], []),
+    ],
+)
+def test_a_few_samples_are_decoded_or_as_many_as_asked(
+    flags: list[str], rows: list[int], own_words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[int] = []
     from phi4train.data.batches.decoding import SampleDecoder
@@ -45,4 +53,4 @@ def test_samples_are_decoded_when_asked(
 
     monkeypatch.setattr(SampleDecoder, "decode", counted)
     run(ArgumentParser(), [*own_words, *flags])
-    assert sorted(decoded) == (list(range(9)) if flags else [])
+    assert sorted(set(decoded)) == rows

@@ -7,7 +7,7 @@ import pytest
 
 from phi4train.data.batches.held_out import evaluation_batches
 from phi4train.data.batches.loader import DataPlan, SkippedSample, build_loader
-from phi4train.data.inspection.check import check_manifest
+from phi4train.data.inspection.check import check_mixture
 from phi4train.data.inspection.stats import manifest_stats
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
@@ -66,7 +66,7 @@ def test_training_stats_check_and_evaluation_leave_the_same_clips_out(
     assert {key for each in batches for key in each.batch.keys} == learned
     assert {one.key for one in skipped} == TOO_LONG
 
-    checked = check_manifest(mixture.manifest, tmp_path, tmp_path / "cache", tokenizer, limits, decode=True)
+    checked = check_mixture(mixture, tokenizer, limits, tmp_path / "cache", None)
     assert [source.unusable for source in checked.sources] == [{"audio_too_long": 3}, {}]
     stats = manifest_stats(mixture, plan, max_steps=16)
     assert stats.modes == {"speech": 13}
