@@ -198,7 +198,7 @@ def _media_row(medium: MediaPart, key: str, group: Group) -> tuple[int, ...]:
         there = ", ".join(f"{key}.{name}" for name in sorted(group.media)[:3])
         raise SampleError(
             "missing_media",
-            f"sample {key} must have the media that it names · found no {key}.{medium.member}"
+            f"sample {key} must have the media that it names · found no {key}.{medium.member:.80}"
             f"{f', but {there}' if there else ''} · add the member, or mend the record",
         )
     size = media_kind(medium.kind).measure(member.content)

@@ -20,6 +20,7 @@ MAX_NAME_BYTES = 1024
 _MAX_EXTENSION_BYTES = 64 * 2**10  # of a header that carries a long name or the like
 _MAX_LISTED_PROBLEMS = 20
 _READ_BYTES = 4 * 2**20
+_MOST_READ_BYTES = MAX_MEDIA_BYTES  # at once
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class ForwardReader:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
-        if size > MAX_MEDIA_BYTES:
+        if size > _MOST_READ_BYTES:
             raise tarfile.ReadError(f"a header asks for {size} bytes")
         parts, missing = [], size
         while missing:

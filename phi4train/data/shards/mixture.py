@@ -15,7 +15,7 @@ from phi4train.data.shards.index import ShardIndex, index_folder, load_index
 from phi4train.data.shards.indexing import build_index
 from phi4train.data.shards.manifest import Manifest, ShardRef, expand_shards
 from phi4train.data.shards.source import ShardSource
-from phi4train.data.shards.tables import SampleTable
+from phi4train.data.shards.tables import MAX_TASKS, SampleTable
 from phi4train.errors import ManifestError, few
 
 CHECKED_BYTES = 2 * 2**30
@@ -137,19 +137,33 @@ def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer
         problems = _damages([index for indexes in opened for index in indexes])
     if problems:
         raise ManifestError("\n".join(few(problems)))
+    _require_few_tasks(manifest, opened)
     sources = tuple(
         MixtureSource(part.name, part.weight, indexes, part.max_audio_seconds)
         for part, indexes in zip(used, opened, strict=True)
     )
     for part, mixed in zip(used, sources, strict=True):
-        if mixed.num_samples == 0 or part.num_samples not in (None, mixed.num_samples):
+        where, number = f"manifest {manifest.name}, source {part.name}", len(mixed.tables)
+        if mixed.num_samples == 0:
             raise ManifestError(
-                f"manifest {manifest.name}, source {part.name}: num_samples must be "
-                f"{part.num_samples or 'some'} · "
-                f"found {mixed.num_samples} · mend num_samples or the shards"
+                f"{where} must have samples · found none in its {number:,} shards · add some, or leave it out"
+            )
+        if part.num_samples not in (None, mixed.num_samples):
+            raise ManifestError(
+                f"{where} must have num_samples={part.num_samples} as it says · found {mixed.num_samples} "
+                f"in its {number:,} shards · mend num_samples or the shards"
             )
     fingerprint = _fingerprint(manifest, sources, opened, tokenizer)
     return Mixture(manifest, sources, tuple(opened), fingerprint, command)
+
+
+def _require_few_tasks(manifest: Manifest, opened: Sequence[Sequence[ShardIndex]]) -> None:
+    tasks = {task for indexes in opened for index in indexes for task in index.summary.tasks}
+    if len(tasks) > MAX_TASKS:
+        raise ManifestError(
+            f"manifest {manifest.name} must have samples of at most {MAX_TASKS} different tasks · found "
+            f"{len(tasks):,}, such as '{min(tasks):.80}' · name kinds of tasks, the rest goes into meta"
+        )
 
 
 def _damages(indexes: Sequence[ShardIndex]) -> list[str]:

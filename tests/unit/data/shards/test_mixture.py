@@ -108,7 +108,7 @@ def test_num_samples_of_the_manifest_is_checked(tmp_path: Path, tokenizer: Token
     write_texts(tmp_path, 9)
     manifest = write_manifest(tmp_path, "text", extra=", num_samples: 10")
     index_manifest(manifest, tmp_path, tmp_path, tokenizer)
-    with pytest.raises(ManifestError, match="num_samples must be 10 · found 9"):
+    with pytest.raises(ManifestError, match="must have num_samples=10 as it says · found 9"):
         open_mixture(manifest, tmp_path, tmp_path, tokenizer)
 
 
