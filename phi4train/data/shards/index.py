@@ -6,10 +6,10 @@ belongs to one shard, one tokenizer and one chat template; a run refuses any oth
 was written. `build_index` in `indexing.py` writes it.
 """
 
+import glob
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,14 @@ from phi4train.data.shards.manifest import is_url
 from phi4train.data.shards.source import ByteSource
 from phi4train.data.shards.tables import MEDIA_DTYPE, SAMPLE_DTYPE
 from phi4train.errors import ManifestError, SampleError
-from phi4train.files import publish_folder, temporary_name
+from phi4train.files import (
+    OLD_MARK,
+    TEMPORARY_MARK,
+    claimed_folder,
+    locked_folder,
+    publish_folder,
+    remove_dead,
+)
 
 INDEX_VERSION = 5
 _ARRAYS = {
@@ -174,23 +181,42 @@ def write_index(folder: Path, summary: IndexSummary, samples: Rows, media: Rows,
     Raises:
         ManifestError: the disk is full or not writable; the index that was there stays.
     """
-    temporary = temporary_name(folder)
+    key_bytes = np.frombuffer("".join(keys).encode(), dtype=np.uint8)
     try:
-        temporary.mkdir(parents=True)
-        key_bytes = np.frombuffer("".join(keys).encode(), dtype=np.uint8)
-        files = {
-            name: asdict(write_array(temporary / name, array))
-            for name, array in zip(_ARRAYS, (samples, media, key_bytes), strict=True)
-        }
-        content = {"summary": asdict(summary), "files": files}
-        (temporary / "index.json").write_text(json.dumps({**content, "sha256": _checksum(content)}, indent=1))
-        publish_folder(temporary, folder)
+        with claimed_folder(folder) as temporary:
+            files = {
+                name: asdict(write_array(temporary / name, array))
+                for name, array in zip(_ARRAYS, (samples, media, key_bytes), strict=True)
+            }
+            content = {"summary": asdict(summary), "files": files}
+            document = json.dumps({**content, "sha256": _checksum(content)}, indent=1)
+            (temporary / "index.json").write_text(document)
+            with locked_folder(folder.parent):  # another process may be about to replace the same index
+                publish_folder(temporary, folder)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise ManifestError(
             f"index {folder} must be writable · found {error.strerror or error} · free space or mend "
             "permissions, then index it again"
         ) from error
+
+
+def clear_leftovers(folders: Iterable[Path]) -> None:
+    """Deletes what killed writers of these indexes left beside them; nothing of a living one."""
+    names: dict[Path, set[str]] = {}
+    for folder in folders:
+        names.setdefault(folder.parent, set()).add(folder.name)
+    for parent, known in names.items():
+        left = [path for path in _temporaries(parent) if path.name.partition(TEMPORARY_MARK)[0] in known]
+        remove_dead(path for path in left if OLD_MARK not in path.name)
+        for aside in (path for path in left if OLD_MARK in path.name):
+            name = aside.name.partition(TEMPORARY_MARK)[0]
+            writers = {path.name for path in parent.glob(f"{glob.escape(name)}{TEMPORARY_MARK}*")}
+            if all(OLD_MARK in writer for writer in writers):  # else one may be about to put it back
+                remove_dead([aside])
+
+
+def _temporaries(folder: Path) -> list[Path]:
+    return list(folder.glob(f"*{TEMPORARY_MARK}*")) if folder.is_dir() else []
 
 
 def probe_shard(source: ByteSource, location: str) -> str:

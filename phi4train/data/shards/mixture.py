@@ -11,7 +11,7 @@ from phi4train.data.media.kind import Rows
 from phi4train.data.media.limits import Limits
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.arrays import MappedArrays
-from phi4train.data.shards.index import ShardIndex, index_folder, load_index
+from phi4train.data.shards.index import ShardIndex, clear_leftovers, index_folder, load_index
 from phi4train.data.shards.indexing import build_index
 from phi4train.data.shards.manifest import Manifest, ShardRef, expand_shards
 from phi4train.data.shards.source import ShardSource
@@ -81,6 +81,8 @@ def index_manifest(
 ) -> list[str]:
     """Indexes every shard whose index is missing, stale or damaged; returns their names.
 
+    Several processes may do so at once. What a killed one has left of an index goes.
+
     Args:
         rebuild: indexes all of them.
 
@@ -88,11 +90,12 @@ def index_manifest(
         ManifestError: a shard is missing, truncated or refused.
     """
     source, done = ShardSource(cache_dir), []
-    for part in manifest.sources:
-        for ref in expand_shards(part, manifest, data_root):
-            if rebuild or not _is_indexed(ref, cache_dir, tokenizer, source):
-                build_index(ref.location, ref.name, tokenizer, source, cache_dir)
-                done.append(ref.name)
+    refs = [ref for part in manifest.sources for ref in expand_shards(part, manifest, data_root)]
+    clear_leftovers(index_folder(ref.location, cache_dir) for ref in refs)
+    for ref in refs:
+        if rebuild or not _is_indexed(ref, cache_dir, tokenizer, source):
+            build_index(ref.location, ref.name, tokenizer, source, cache_dir)
+            done.append(ref.name)
     return done
 
 

@@ -10,10 +10,11 @@ from phi4train import files
 from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
 from phi4train.data.shards import index
 from phi4train.data.shards.arrays import MappedArrays
-from phi4train.data.shards.index import IndexSummary, ShardIndex, index_folder, load_index
+from phi4train.data.shards.index import IndexSummary, ShardIndex, clear_leftovers, index_folder, load_index
 from phi4train.data.shards.indexing import build_index
 from phi4train.data.shards.source import ShardSource
 from phi4train.errors import ManifestError
+from phi4train.files import claimed_folder
 from tests.unit.data.small_shards import write_texts
 
 
@@ -111,3 +112,23 @@ def test_an_index_of_an_earlier_version_is_refused(tmp_path: Path, build: Any, l
         ManifestError, match=r"must have an index with version \d+ · found 3 · run `index it`"
     ):
         load(path)
+
+
+def test_what_killed_writers_left_beside_an_index_goes_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "s-[0].tar.idx"
+    gone = [f"{folder.name}{end}" for end in (".tmp-1234abcd", ".tmp-old-1234abcd")]
+    kept = ["other.tar.idx.tmp-1234abcd", "s-[0].tar.tmp-1", folder.name, "s-0.tar.idx.tmp-1"]
+    for name in (*gone, *kept):
+        (tmp_path / name).mkdir()
+    clear_leftovers([folder, tmp_path / "nowhere" / "x.idx"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_an_index_that_a_living_writer_is_about_to_put_back_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "s.tar.idx"
+    (tmp_path / "s.tar.idx.tmp-old-1").mkdir()
+    with claimed_folder(folder) as temporary:
+        clear_leftovers([folder])
+        assert temporary.is_dir() and (tmp_path / "s.tar.idx.tmp-old-1").is_dir()
+    clear_leftovers([folder])
+    assert list(tmp_path.iterdir()) == []

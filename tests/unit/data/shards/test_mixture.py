@@ -1,6 +1,7 @@
 """A mixture is opened only with indexes that are whole; a source's own limit holds for that source alone."""
 
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,17 @@ def test_of_thousands_of_problems_a_few_are_told(tmp_path: Path, tokenizer: Toke
     with pytest.raises(ManifestError, match=r"and [0-9]+ more") as caught:
         open_mixture(write_manifest(tmp_path, "text"), tmp_path, tmp_path, tokenizer)
     assert len(str(caught.value).splitlines()) == 6
+
+
+def test_several_processes_may_index_at_once(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    write_texts(tmp_path, 60)
+    manifest = write_manifest(tmp_path, "text")
+    with ProcessPoolExecutor(3) as processes:
+        running = [
+            processes.submit(index_manifest, manifest, tmp_path, tmp_path, tokenizer, rebuild=True)
+            for _ in range(9)
+        ]
+        for one in running:
+            assert one.result() == sorted(path.name for path in tmp_path.glob("*.tar"))
+    open_mixture(manifest, tmp_path, tmp_path, tokenizer)
+    assert not list(tmp_path.glob("*.tmp-*"))
