@@ -29,6 +29,7 @@ CROSS_CUTTING = {
     "test_mirror.py": "rules of the whole package",
     "config/test_recipes.py": "what conf/, recipes/ and data_manifests/ hold",
     "data/samples/test_readings.py": "readings on their way from the record through collate to the loader",
+    "docs/test_data_format.py": "what docs/data_format.md says",
     "model/test_audio_streaming.py": "memory and time of long clips through the whole audio part",
     "test_defaults.py": "rules of the whole package",
     "test_error_grammar.py": "rules of the whole package",

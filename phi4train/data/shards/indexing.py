@@ -118,7 +118,7 @@ class _Tables:
     def arrays(self) -> tuple[Any, Any, list[str]]:
         """Samples, media and keys as the index stores them."""
         samples = np.zeros(len(self._samples), dtype=SAMPLE_DTYPE)
-        for name in SAMPLE_DTYPE.names or ():
+        for name in (SAMPLE_DTYPE.names or ()) if self._samples else ():
             blank = np.zeros(SAMPLE_DTYPE[name].shape, dtype=np.int64).tolist()
             samples[name] = [row.get(name, blank) for row in self._samples]
         return samples, np.array(self._media, dtype=MEDIA_DTYPE), self._keys

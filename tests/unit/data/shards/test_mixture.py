@@ -23,6 +23,7 @@ from tests.unit.data.small_shards import (
     ask,
     clip,
     png,
+    tar,
     write_manifest,
     write_texts,
 )
@@ -218,3 +219,17 @@ def test_several_processes_may_index_at_once(tmp_path: Path, tokenizer: Tokenize
             assert one.result() == sorted(path.name for path in tmp_path.glob("*.tar"))
     open_mixture(manifest, tmp_path, tmp_path, tokenizer)
     assert not list(tmp_path.glob("*.tmp-*"))
+
+
+def test_shards_without_samples_are_indexed_and_their_source_is_refused(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    tar(tmp_path / "s-0.tar")
+    manifest = write_manifest(tmp_path, "s")
+    assert index_manifest(manifest, tmp_path, tmp_path, tokenizer) == ["s-0.tar"]
+    with pytest.raises(ManifestError, match="source s must have samples · found none in its 1 shards"):
+        open_mixture(manifest, tmp_path, tmp_path, tokenizer)
+    write_texts(tmp_path, 3)
+    (tmp_path / "text-000000.tar").rename(tmp_path / "s-1.tar")
+    index_manifest(manifest, tmp_path, tmp_path, tokenizer)
+    assert open_mixture(manifest, tmp_path, tmp_path, tokenizer).sources[0].num_samples == 3
