@@ -29,12 +29,17 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument("--decode", action="store_true", help="decode every sample; slow and thorough")
     options = parser.parse_intermixed_args(words)
     mixtures = mixtures_of(options)
-    from phi4train.data.inspection.check import FEW_SAMPLES, render_check
+    from phi4train.data.inspection.check import FEW_SAMPLES, CheckReport, render_check
 
     few = FEW_SAMPLES if options.decode_samples is None else max(options.decode_samples, 0)
     unfit = []
     for config, name in mixtures:
-        report = _check(config, name, None if options.decode else few)
+        try:
+            report = _check(config, name, None if options.decode else few)
+        except ManifestError as error:  # it cannot be opened; the others are looked at all the same
+            if len(mixtures) == 1:
+                raise
+            report = CheckReport(name, (), tuple(str(error).splitlines()))
         print(visible(render_check(report)))
         unfit += [] if report.is_fit else [name]
     if unfit:
@@ -44,7 +49,11 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
 
 
 def _check(config: "Config", name: str, num_decoded: int | None) -> "CheckReport":
-    """What was found in one mixture, and what a run on it would say."""
+    """What was found in one mixture, and what a run on it would say.
+
+    Raises:
+        ManifestError: it cannot be opened.
+    """
     from phi4train.config.load import encoded_media
     from phi4train.data.batches.bad_samples import BadSampleLimits
     from phi4train.data.inspection.check import CheckReport, check_mixture
@@ -52,10 +61,7 @@ def _check(config: "Config", name: str, num_decoded: int | None) -> "CheckReport
     from phi4train.run.schedule import build_schedule
     from phi4train.run.stage_data import data_plan, open_data, require_encoders
 
-    try:
-        data = open_data(config, name)
-    except ManifestError as error:
-        return CheckReport(name, (), tuple(str(error).splitlines()))
+    data = open_data(config, name)
     report = check_mixture(data.mixture, data.tokenizer, data.limits, data.cache_dir, num_decoded)
     problems = list(report.problems)
     try:
