@@ -1,6 +1,6 @@
 """The errors that a user can cause, all in one grammar: what must hold, what was found, what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -63,6 +63,12 @@ class NonFiniteError(Phi4TrainError):
 def quoted(problem: str) -> str:
     """A message as what another one has found: without its own advice, which is for somebody else."""
     return problem.rpartition(" · ")[0].replace(" · ", ", ") or problem
+
+
+def few(lines: Sequence[str], most: int = 5) -> list[str]:
+    """The first lines of a list that may have thousands, and how many more there are."""
+    left = len(lines) - most
+    return [*lines[:most], f"and {left:,} more"] if left > 0 else list(lines)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from phi4train.command_lines import quoted_for_hydra
 from phi4train.config.catalog import Catalog
 from phi4train.config.convert import read_config
 from phi4train.config.hydra_setup import CONFIG_NAME, VERSION_BASE, register
@@ -24,6 +25,7 @@ from phi4train.config.resources import resource_folder
 from phi4train.config.schema import Config
 from phi4train.config.validate import find_problems
 from phi4train.errors import ConfigError
+from phi4train.model.component_names import media_of_component
 from phi4train.yaml_files import unreadable_yaml
 
 
@@ -53,7 +55,8 @@ def compose_values(overrides: list[str], config_dir: Path | None = None) -> dict
     """
     register()
     if config_dir is not None:
-        overrides = [*overrides, f"hydra.searchpath=['file://{config_dir.resolve()}']"]
+        folder = quoted_for_hydra(f"file://{config_dir.resolve()}")
+        overrides = [*overrides, f"hydra.searchpath=[{folder}]"]
     GlobalHydra.instance().clear()
     conf = str(resource_folder("conf"))
     with composing(), initialize_config_dir(conf, version_base=VERSION_BASE):
@@ -124,3 +127,13 @@ def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[s
 def _recipe(stage: str, scale: str, config_dir: Path | None) -> Config:
     """Another stage's configuration, unchecked. Cached: a curriculum's stages share their ancestors."""
     return read_config(compose_values([f"stage={stage}", f"scale={scale}"], config_dir))[0]
+
+
+def encoded_media(config: Config) -> set[str]:
+    """Kinds of media that the model of a valid recipe encodes, by its components and its ancestors'."""
+    own = None if config.run.config_dir is None else Path(config.run.config_dir)
+    ancestors = [config]
+    for recipe in ancestors:
+        ancestors += [_recipe(parent, config.scale, own) for parent in recipe.parents]
+    components = {name for recipe in ancestors for name in (*recipe.trainable, *recipe.init)}
+    return {media for name in components if (media := media_of_component(name)) is not None}
