@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from phi4train.command_lines import quoted_for_hydra
 from phi4train.config.catalog import Catalog
 from phi4train.config.convert import read_config
 from phi4train.config.hydra_setup import CONFIG_NAME, VERSION_BASE, register
@@ -53,7 +54,8 @@ def compose_values(overrides: list[str], config_dir: Path | None = None) -> dict
     """
     register()
     if config_dir is not None:
-        overrides = [*overrides, f"hydra.searchpath=['file://{config_dir.resolve()}']"]
+        folder = quoted_for_hydra(f"file://{config_dir.resolve()}")
+        overrides = [*overrides, f"hydra.searchpath=[{folder}]"]
     GlobalHydra.instance().clear()
     conf = str(resource_folder("conf"))
     with composing(), initialize_config_dir(conf, version_base=VERSION_BASE):

@@ -3,6 +3,8 @@
 import shlex
 from pathlib import Path
 
+from phi4train.command_lines import command_line
+
 DEFAULT_DATA_ROOT = "data"
 """Where shards lie unless `run.data_root` or `--data-root` says otherwise."""
 
@@ -11,10 +13,8 @@ BUILD_DEMO = "phi4train data build demo"
 
 def index_command(manifest: str, data_root: Path) -> str:
     """The command that indexes the shards of a manifest, called as the user calls it."""
-    words = ["phi4train", "data", "index", manifest]
-    if _is_elsewhere(data_root):
-        words.append(f"run.data_root={data_root}")
-    return shlex.join(words)
+    elsewhere = {"run.data_root": str(data_root)} if _is_elsewhere(data_root) else {}
+    return command_line(["phi4train", "data", "index", manifest], elsewhere)
 
 
 def build_command(build: str, data_root: Path) -> str:
