@@ -78,6 +78,11 @@ def _train(arguments: list[str]) -> None:
 
         print(help_text({name: verb.summary for name, verb in VERBS.items()}))
         return
+    if "--version" in arguments:
+        from phi4train import __version__
+
+        print(f"phi4train {__version__}")
+        return
     from phi4train.cli import train
 
     train.run(arguments)

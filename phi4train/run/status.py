@@ -6,7 +6,6 @@ from typing import Any
 
 from phi4train.checkpoint.artifact import Artifact, open_artifact
 from phi4train.checkpoint.training_state import CheckpointFolder
-from phi4train.config.convert import config_to_dict
 from phi4train.config.fingerprint import science_differences
 from phi4train.config.schema import Config
 from phi4train.errors import CheckpointError
@@ -47,7 +46,7 @@ def stage_status(
         artifact, recipe, recorded = _recorded(config.stage, folder, checkpoints)
     except CheckpointError as error:
         return StageStatus(None, (str(error),), is_stale=True, is_damaged=True)
-    changed = science_differences(recipe, config_to_dict(config))
+    changed = science_differences(recipe, config)
     reasons = [f"recipe: {difference}" for difference in changed]
     if recorded is not None:
         reasons += fingerprint_differences(recorded, inputs)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from phi4train.config.schema import Device, HardwareConfig, Precision
+from phi4train.errors import ConfigError
 from phi4train.run.torch_setup import autocast, cast_weights, prepare_torch, resolve_device
 
 CPU = torch.device("cpu")
@@ -40,7 +41,15 @@ def test_threads_are_set_when_asked_for_and_else_left_alone() -> None:
 def test_auto_takes_the_gpu_where_there_is_one(has_cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
     assert resolve_device(Device.auto).type == ("cuda" if has_cuda else "cpu")
-    assert [resolve_device(device).type for device in (Device.cpu, Device.cuda)] == ["cpu", "cuda"]
+    assert resolve_device(Device.cpu).type == "cpu"
+
+
+def test_a_gpu_that_torch_cannot_use_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device(Device.cuda).type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"hardware.device=cuda must .* · found .* · add hardware=auto"):
+        resolve_device(Device.cuda)
 
 
 @pytest.mark.parametrize("precision", list(Precision))
