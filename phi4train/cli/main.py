@@ -8,6 +8,7 @@ from io import TextIOWrapper
 from phi4train.cli.verbs import VERBS
 from phi4train.cli.words import run_verb
 from phi4train.errors import ConfigError, Phi4TrainError, did_you_mean
+from phi4train.os_errors import os_error_text
 from phi4train.visible import visible
 
 
@@ -32,11 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if debug:
             raise
-        told = (
-            f"error: {error.filename or 'the disk'} must be usable · found {error.strerror or error} · "
-            "free space or mend permissions, and start again; checkpoints are untouched"
-        )
-        print(visible(told), file=sys.stderr)
+        print(visible(f"error: {os_error_text(error)}"), file=sys.stderr)
         return 2
     return 0
 

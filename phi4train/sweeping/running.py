@@ -11,6 +11,7 @@ from rich.console import Console
 from phi4train.config.schema import Config
 from phi4train.config.trials import Trial
 from phi4train.errors import Phi4TrainError, StageInterrupted, SweepError
+from phi4train.os_errors import os_error_text
 from phi4train.plain_text import say
 from phi4train.run.outlook import tell_outlook
 from phi4train.sweeping.record import FILE_NAME, State, SweepRecord
@@ -102,7 +103,8 @@ def _refuse_if_none_is_left(record: SweepRecord, trials: Sequence[Trial]) -> Non
 
 
 def _in_one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = os_error_text(error) if isinstance(error, OSError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _sweep_error(failed: Sequence[tuple[Trial, str]], number: int) -> SweepError:

@@ -11,7 +11,14 @@ import numpy as np
 
 from phi4train.data.media.registry import kind_of_extension, media_kind
 from phi4train.data.samples.prompts import CHAT_TEMPLATE_VERSION, encode_sample
-from phi4train.data.samples.records import MediaPart, Sample, VideoPart, media_of, parse_sample
+from phi4train.data.samples.records import (
+    RECORD_VERSION,
+    MediaPart,
+    Sample,
+    VideoPart,
+    media_of,
+    parse_sample,
+)
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.index import INDEX_VERSION, IndexSummary, index_folder, probe_shard, write_index
 from phi4train.data.shards.source import ShardSource
@@ -309,6 +316,7 @@ class _Tables:
             shard_probe=reader.probe(),
             tokenizer_fingerprint=self._tokenizer.fingerprint,
             chat_template_version=CHAT_TEMPLATE_VERSION,
+            record_version=RECORD_VERSION,
             num_samples=len(self._samples),
             num_bad=sum("cause" in row for row in self._samples),
             text_tokens=self._total("text_tokens"),

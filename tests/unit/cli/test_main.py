@@ -183,7 +183,7 @@ def test_a_disk_that_fails_is_the_users_to_mend(tmp_path: Path, capsys: pytest.C
     assert main(arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith(
-        f"error: {tmp_path}/file/x/lm_sft/demo must be usable · found Not a directory · free"
+        f"error: {tmp_path}/file/x/lm_sft/demo must lead through folders only · found Not a directory · correct"
     )
     with pytest.raises(NotADirectoryError):
         main([*arguments, "--debug"])

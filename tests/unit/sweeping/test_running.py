@@ -46,7 +46,10 @@ class Training:
     [
         (CheckpointError("a · found b\n · c"), "lm/b: a · found b · c"),
         (NonFiniteError("nan"), "lm/b: nan"),
-        (OSError(28, "No space left on device"), "lm/b: [Errno 28] No space left on device"),
+        (
+            OSError(28, "No space left on device"),
+            "lm/b: a file or folder of this command must have room · found No space left on device · free space or",
+        ),
         (torch.OutOfMemoryError("out of memory"), "lm/b: out of memory"),
     ],
 )
@@ -58,7 +61,7 @@ def test_the_others_run_and_the_failed_one_is_named_with_its_cause(
         training.run(*(trial(name, tmp_path) for name in "abc"))
     assert training.trained == ["a", "c"] and training.states() == ["done", "failed", "done"]
     assert cause in str(caught.value) and caught.value.exit_code == 2
-    assert f"failed: {cause.partition(': ')[2]}\n" in training.out.getvalue()
+    assert f"failed: {cause.partition(': ')[2]}" in training.out.getvalue()
     assert "Traceback" not in capsys.readouterr().err
 
 
