@@ -30,7 +30,12 @@ def parse_yaml(text: str, name: str) -> Any:
         mark = yaml.Mark(name, 0, 0, 0, None, 0)
         problem = f"{len(text):,} characters, more than {MAX_CHARS:,}"
         raise TooManyNodesError(problem=problem, problem_mark=mark)
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        mark = yaml.Mark(name, 0, text.count("\n", 0, error.position), 0, None, 0)
+        problem = f"the character U+{ord(text[error.position]):04X}"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark) from error
     loader.name = name
     try:
         return loader.get_single_data()

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 
 from phi4train.cli.verbs import VERBS
 from phi4train.cli.words import run_verb
@@ -68,12 +70,21 @@ def _dispatch(arguments: list[str]) -> None:
         )
 
 
+def _own_folder(arguments: list[str]) -> Path | None:
+    """The folder of `--config-dir` among the arguments."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    folder: Path | None = parser.parse_known_args(arguments)[0].config_dir
+    return folder
+
+
 def _train(arguments: list[str]) -> None:
     asks_help = not arguments or "--help" in arguments or "-h" in arguments
     if asks_help and not any(argument.startswith("stage=") for argument in arguments):
         from phi4train.cli.help import help_text
 
-        print(help_text({name: verb.summary for name, verb in VERBS.items()}))
+        verbs = {name: verb.summary for name, verb in VERBS.items()}
+        print(visible(help_text(verbs, _own_folder(arguments))))
         return
     if "--version" in arguments:
         from phi4train import __version__

@@ -108,6 +108,15 @@ def test_help_lists_stages_scales_verbs_and_flags(
         assert word in text
 
 
+def test_help_lists_the_stages_of_a_users_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage" / "mine.yaml").write_text('description: "\\x1b[2J of my own."\n')
+    for flag in (["--config-dir", str(tmp_path)], [f"--config-dir={tmp_path}"], ["-cd", str(tmp_path)]):
+        assert main(["--help", *flag]) == main([*flag, "-h"]) == 0
+        assert capsys.readouterr().out.count(r"\x1b[2J of my own.") == 2
+    assert main(["--help", "--config-dir", "nowhere"]) == 2
+
+
 def test_help_of_a_stage_shows_its_values(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["stage=lm_sft", "--help"])
@@ -182,9 +191,8 @@ def test_a_disk_that_fails_is_the_users_to_mend(tmp_path: Path, capsys: pytest.C
     arguments = ["stage=lm_sft", "scale=demo", f"run.root={tmp_path}/file/x"]
     assert main(arguments) == 2
     err = capsys.readouterr().err
-    assert err.startswith(
-        f"error: {tmp_path}/file/x/lm_sft/demo must lead through folders only · found Not a directory · correct"
-    )
+    place = f"{tmp_path}/file/x/lm_sft/demo"
+    assert err.startswith(f"error: {place} must lead through folders only · found Not a directory · correct")
     with pytest.raises(NotADirectoryError):
         main([*arguments, "--debug"])
 
