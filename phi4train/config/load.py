@@ -151,8 +151,10 @@ def finish_config(values: dict[str, Any], catalog: Catalog, problems: Iterable[s
 
 
 def _names(problem: str, key: str) -> bool:
-    """Whether a problem names a key, not only a longer one that holds its letters."""
-    return re.search(rf"(?<![\w.]){re.escape(key)}(?!\.?\w)", problem) is not None
+    """Whether a problem is about a key or one below it; a word of a sentence is no key."""
+    first, *others = re.findall(r"[\w.]*\w", problem)
+    named = [first, *(word for word in others if "." in word)]
+    return any(word == key or word.startswith(f"{key}.") for word in named)
 
 
 @cache
