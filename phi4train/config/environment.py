@@ -11,7 +11,9 @@ from omegaconf import Node, OmegaConf
 
 from phi4train.errors import ConfigError
 
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|(^|_)(KEYS?|PASS|AUTH|PAT)(_|$)", re.IGNORECASE
+)
 """In names of variables that hold no path."""
 
 

@@ -63,7 +63,7 @@ def _of_curriculum(stage: OpenedStage) -> Outlook:
     """A curriculum leaves alone what is done whatever `resume` says, and replaces what is stale."""
     status = stage.status()
     if status.artifact is not None:
-        return Outlook(Action.nothing, (f"artifact {status.artifact.lineage.identity[:12]}",))
+        return Outlook(Action.nothing, (f"its artifact is {status.artifact.lineage.identity[:12]}",))
     return Outlook(Action.replace, status.reasons) if status.is_stale else foresee(stage, status)
 
 

@@ -37,7 +37,7 @@ def foresee(stage: OpenedStage, status: StageStatus) -> Outlook:
     """What `train_opened` would do with a stage."""
     mode = stage.config.resume
     if status.artifact is not None and mode is Resume.auto:
-        return Outlook(Action.nothing, (f"artifact {status.artifact.lineage.identity[:12]}",))
+        return Outlook(Action.nothing, (f"its artifact is {status.artifact.lineage.identity[:12]}",))
     if not stage.folder.is_used():
         return Outlook(Action.start, status.reasons)
     if mode is Resume.overwrite:

@@ -17,7 +17,8 @@ BASE = ["stage=lm_sft", "scale=demo"]
 def variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_API_KEY", "HF_TOKEN", "PGPASSWORD", "MY_SECRET", "PLAIN"):
         monkeypatch.setenv(name, SECRET)
-    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    for name in ("SCRATCH", "PASSAGES_DIR", "AUTHORS", "KEYNOTES_PATH"):
+        monkeypatch.setenv(name, "/scratch/me")
     monkeypatch.delenv("UNSET", raising=False)
 
 
@@ -65,6 +66,11 @@ def test_paths_and_names_of_this_machine_may_come_from_the_environment() -> None
     )
     assert (config.run.root, config.run.name) == ("/scratch/me/runs", "first")
     assert config.run.data_root == "/scratch/me/runs/d"
+
+
+@pytest.mark.parametrize("name", ["PASSAGES_DIR", "AUTHORS", "KEYNOTES_PATH"])
+def test_a_name_that_only_looks_a_little_like_a_secrets_is_none(name: str) -> None:
+    assert load_config([*BASE, f"run.root=${{oc.env:{name}}}"]).run.root == "/scratch/me"
 
 
 def test_a_variable_that_is_not_set_is_told() -> None:
