@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Two processes with one thread each: torch's threads gain nothing on tensors as small as the tests'.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo test test-all check clean
+.PHONY: help demo test test-all check docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
@@ -26,6 +26,10 @@ check: $(INSTALLED)  ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(INSTALLED)  ## build docs/ as a site in build/docs; a broken link stops it
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --quiet
 
 clean:  ## remove caches and build results; .venv, data and runs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache *.egg-info

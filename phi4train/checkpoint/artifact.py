@@ -42,6 +42,8 @@ class Lineage:
         results: final metrics.
         initialised_from: identity of the artifact that `init` took a component from, by component; the recipe
             tells of which other component it is a copy, if it is one.
+        branched_from: the checkpoint of another run that this one began with, as `run.branch` records it;
+            empty: it began with step 0.
     """
 
     identity: str
@@ -54,6 +56,7 @@ class Lineage:
     code: Mapping[str, str]
     results: Mapping[str, float]
     initialised_from: Mapping[str, str] = field(default_factory=dict)
+    branched_from: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprints(self) -> dict[str, str]:
         """Fingerprints of all that the stage was trained from, as `StageInputs` gives them."""
@@ -129,6 +132,7 @@ def save_artifact(
     code: Mapping[str, str],
     results: Mapping[str, float],
     initialised_from: Mapping[str, str] | None = None,
+    branched_from: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Publishes the trained components with their lineage, atomically, and reads them back.
 
@@ -160,6 +164,7 @@ def save_artifact(
         code=code,
         results=results,
         initialised_from=initialised_from or {},
+        branched_from=branched_from or {},
     )
     write_folder(path, tensors=components, documents={LINEAGE_NAME: {"format": FORMAT, **vars(lineage)}})
     artifact = open_artifact(path, needed_by="the stage that has just written it")

@@ -28,6 +28,9 @@ def _describe(artifact: Artifact, first: str, rest: str) -> list[str]:
     if lineage.initialised_from:
         given = ", ".join(_initial(lineage, name) for name in lineage.initialised_from)
         lines.append(f"{rest}{bar}init   {given}")
+    if lineage.branched_from:
+        begun = lineage.branched_from
+        lines.append(f"{rest}{bar}branch from {begun['from']}")
     if lineage.results:
         lines.append(rest + bar + "result " + ", ".join(f"{k} {v:.4g}" for k, v in lineage.results.items()))
     for index, stage in enumerate(lineage.parents):

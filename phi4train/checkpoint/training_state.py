@@ -35,7 +35,7 @@ class TrainingState:
         model: trainable tensors, `<component>/<key>`.
         optimizer: state tensors by kind and tensor name, `<kind>/<component>/<key>`.
         random: generator states (see `capture_random_state`).
-        progress: counters and fingerprints, JSON.
+        progress: counters, fingerprints and the record of a branch, JSON.
     """
 
     step: int
@@ -76,7 +76,9 @@ class DamagedCheckpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints of one run. What a process has saved or verified itself counts as whole from then on.
+    """The checkpoints of one run.
+
+    Tensors that a process has saved or verified itself are not hashed again; sizes and documents are.
 
     Args:
         path: `runs/<stage>/<run>/checkpoints`.
@@ -96,7 +98,7 @@ class CheckpointFolder:
             return []
         names = {path.name for path in self._path.iterdir()}
         steps = (int(match[1]) for match in map(_STEP_FOLDER.fullmatch, names) if match)
-        return sorted(step for step in steps if self._folder(step).name in names)
+        return sorted(step for step in steps if self.folder(step).name in names)
 
     def save(self, state: TrainingState) -> Path:
         """Publishes a checkpoint and then deletes those that need not be kept beside whole newer ones.
@@ -111,7 +113,7 @@ class CheckpointFolder:
                 f"weights and optimizer state must be finite to be saved · found {found} after step "
                 f"{state.step} · lower optimizer.lr, or look at the last steps in metrics.jsonl"
             )
-        folder = self._folder(state.step)
+        folder = self.folder(state.step)
         write_folder(
             folder,
             tensors={"model": state.model, "optimizer": state.optimizer, "random": state.random},
@@ -125,7 +127,7 @@ class CheckpointFolder:
         """The newest checkpoint whose files verify, and the newer ones, which do not; changes nothing."""
         damaged: list[DamagedCheckpoint] = []
         for step in reversed(self.steps()):
-            folder = self._folder(step)
+            folder = self.folder(step)
             damage = self._find_damage(step)
             if damage is None:
                 return folder, damaged
@@ -141,23 +143,22 @@ class CheckpointFolder:
         """Damaged checkpoints that earlier starts have set aside."""
         return sorted(self._path.glob(f"{DAMAGED_MARK}*"))
 
-    def newest_fingerprints(self) -> Mapping[str, str] | None:
-        """Fingerprints of what the newest complete checkpoint was trained from; None: there is none."""
+    def newest_document(self) -> Mapping[str, Any] | None:
+        """`step` and `progress` of the newest complete checkpoint; None: there is none."""
         newest, _ = self.newest_complete()
-        if newest is None:
-            return None
-        inputs: Mapping[str, str] = read_document(newest, "state")["progress"]["inputs"]
-        return inputs
+        return None if newest is None else read_document(newest, "state")
 
     def _find_damage(self, step: int) -> str | None:
-        damage = find_damage(self._folder(step), must_list=_FILES)
+        is_known = step in self._known_whole
+        damage = find_checkpoint_damage(self.folder(step), hash_tensor_files=not is_known)
         if damage is None:
             self._known_whole.add(step)
         else:
             self._known_whole.discard(step)
         return damage
 
-    def _folder(self, step: int) -> Path:
+    def folder(self, step: int) -> Path:
+        """Where the checkpoint after `step` steps is, if there is one."""
         return self._path / f"step={step:08d}"
 
     def _prune(self) -> None:
@@ -167,7 +168,12 @@ class CheckpointFolder:
             if num_whole < self._keep_last_n:
                 num_whole += step in self._known_whole or self._find_damage(step) is None
             elif not (self._keep_every_n and step % self._keep_every_n == 0):
-                shutil.rmtree(self._folder(step), ignore_errors=True)
+                shutil.rmtree(self.folder(step), ignore_errors=True)
+
+
+def find_checkpoint_damage(folder: Path, hash_tensor_files: bool = True) -> str | None:
+    """What is wrong with a checkpoint folder; None: it is whole. See `store.find_damage`."""
+    return find_damage(folder, hash_tensor_files, must_list=_FILES)
 
 
 def load_training_state(folder: Path) -> TrainingState:

@@ -26,7 +26,9 @@ class Resume(Enum):
     auto = "auto"
     """Go on from the newest complete checkpoint, or start when there is none."""
     never = "never"
-    """Start anew; refused when the run folder already holds checkpoints or an artifact."""
+    """Start anew; refused when the run folder already holds checkpoints or an artifact.
+
+    A SLURM job that is requeued goes on with what it began itself; likewise under `overwrite`."""
     overwrite = "overwrite"
     """Start anew and move what the run folder held out of the way."""
 
@@ -214,7 +216,7 @@ class HardwareConfig:
     num_workers: Annotated[int, AtLeast(0)] = 0
     """Processes that decode samples; 0: the main process does it."""
     num_threads: Annotated[int, AtLeast(0)] = 0
-    """CPU threads of torch; 0: all cores."""
+    """CPU threads of torch; 0: all cores, or in a run that goes on as many as it began with."""
     activation_checkpointing: list[str] = field(default_factory=list)
     """Components whose activations are recomputed in the backward pass."""
 
@@ -244,6 +246,9 @@ class RunPathsConfig:
     parents: dict[str, str] = field(default_factory=dict)
     """Artifact or run folder of a parent stage, by stage; default: the parent's run of this run's name, or
     else of the scale's name."""
+    branch_from: str | None = None
+    """Another run's folder and a step of which it has a checkpoint, `runs/lm_sft/demo@200`: a new run begins
+    with its weights, optimizer state and step, and follows its own recipe from there."""
     config_dir: str | None = None
     """Set by `--config-dir`: a folder of the user's own stages, scales, curricula and data_manifests."""
 

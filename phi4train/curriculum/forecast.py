@@ -13,6 +13,7 @@ from phi4train.run.opened import OpenedStage, look_at_stage
 from phi4train.run.outlook import Action, Outlook, foresee, heading_lines, outlook_lines
 from phi4train.run.paths import run_path
 from phi4train.run.run_folder import RunFolder
+from phi4train.run.status import StageStatus
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,12 @@ def foresee_curriculum(configs: Sequence[Config]) -> list[Forecast]:
             found[config.stage] = Forecast(config, _behind(config, waits_for), None)
         else:
             stage = look_at_stage(config)
-            found[config.stage] = Forecast(config, _of_curriculum(stage), stage)
+            found[config.stage] = Forecast(config, outlook_in_curriculum(stage, stage.status()), stage)
     return list(found.values())
 
 
-def _of_curriculum(stage: OpenedStage) -> Outlook:
+def outlook_in_curriculum(stage: OpenedStage, status: StageStatus) -> Outlook:
     """A curriculum leaves alone what is done whatever `resume` says, and replaces what is stale."""
-    status = stage.status()
     if status.artifact is not None:
         return Outlook(Action.nothing, (f"its artifact is {status.artifact.lineage.identity[:12]}",))
     return Outlook(Action.replace, status.reasons) if status.is_stale else foresee(stage, status)
@@ -80,7 +80,7 @@ def require_leave(forecasts: Sequence[Forecast]) -> None:
     Raises:
         ResumeError: lists the stages and why each would be replaced.
     """
-    replaced = [forecast for forecast in forecasts if forecast.outlook.action is Action.replace]
+    replaced = [one for one in forecasts if one.outlook.action in (Action.replace, Action.extend)]
     if replaced:
         listed = "\n  ".join(
             f"{run_path(one.config, one.config.stage)}: {'; '.join(one.outlook.reasons)}" for one in replaced

@@ -7,14 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from phi4train.config.schema import Config, Resume
-from phi4train.curriculum.forecast import Forecast, foresee_curriculum, ordered_configs, require_leave
+from phi4train.curriculum.forecast import (
+    Forecast,
+    foresee_curriculum,
+    ordered_configs,
+    outlook_in_curriculum,
+    require_leave,
+)
 from phi4train.curriculum.summary import print_regressions, summary
 from phi4train.plain_text import escaped, say
 from phi4train.run.opened import open_stage
-from phi4train.run.outlook import Action, Outlook
-from phi4train.run.record import RunRecord
-from phi4train.training.stage import plot_title, train_opened
-from phi4train.training.watching.loss_plot import draw_missing_losses
+from phi4train.training.stage import tend_record, train_opened
 
 
 def run_curriculum(
@@ -50,12 +53,12 @@ def _bring_up_to_date(config: Config, console: Console, may_replace: bool) -> Pa
         identity = status.artifact.lineage.identity[:12]
         done = escaped(f"{stage.folder.artifact} ({identity})")
         console.print(f"[bold]{escaped(config.stage)}[/] is done: {done}", emoji=False)
-        draw_missing_losses(RunRecord(stage.folder.path), plot_title(config))
+        tend_record(stage, console)
         return stage.folder.artifact
     reasons = escaped("; ".join(status.reasons))
     console.print(f"[bold]{escaped(config.stage)}[/] runs: {reasons}", emoji=False)
+    if not may_replace:  # another process may have trained it since
+        require_leave([Forecast(config, outlook_in_curriculum(stage, status), stage)])
     if status.is_stale:
-        if not may_replace:  # another process has trained it since
-            require_leave([Forecast(config, Outlook(Action.replace, status.reasons), stage)])
         stage = replace(stage, config=replace(config, resume=Resume.overwrite))
     return train_opened(stage, console)

@@ -1,6 +1,6 @@
 """The model's own answers to held-out prompts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from phi4train.data.samples.records import Sample, TextPart
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.evaluation.metrics.judging import is_right
 from phi4train.evaluation.metrics.metric import Reply
-from phi4train.model.generation import generate
+from phi4train.model.generation import generate, go_on
 from phi4train.model.phi4 import Phi4Model
 
 
@@ -59,7 +59,11 @@ class Answer:
 
 
 def answer_prompts(
-    model: Phi4Model, batches: Iterable[EvaluationBatch], tokenizer: Tokenizer, max_new_tokens: int
+    model: Phi4Model,
+    batches: Iterable[EvaluationBatch],
+    tokenizer: Tokenizer,
+    max_new_tokens: int,
+    at_boundary: Callable[[], object] = go_on,
 ) -> Iterator[Answer]:
     """Greedy answers to the samples that have accepted answers; batches without any are passed over.
 
@@ -67,13 +71,14 @@ def answer_prompts(
 
     Args:
         batches: prompts, as `evaluation_batches(..., as_prompts=True)` yields them.
+        at_boundary: called before each new token; what it raises ends the evaluation.
     """
     device = model.head_weight.device
     stop_ids = {tokenizer.end_token_id, tokenizer.eos_token_id}
     for batch in batches:
         if not any(sample.answers for sample in batch.samples):
             continue
-        generated = generate(model, batch.batch.to(device), max_new_tokens, stop_ids)
+        generated = generate(model, batch.batch.to(device), max_new_tokens, stop_ids, at_boundary=at_boundary)
         views = _first_views(batch.batch, batch.samples)
         for sample, ids, view in zip(batch.samples, generated, views, strict=True):
             if sample.answers:

@@ -1,6 +1,6 @@
 """Evaluates a model on a held-out mixture, while it trains or afterwards."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from phi4train.evaluation.metrics.ngrams import NGrams, fit_ngrams
 from phi4train.evaluation.metrics.perplexity import PERPLEXITY, measure_perplexity
 from phi4train.evaluation.model_state import evaluation_mode
 from phi4train.evaluation.report import EvaluationReport
+from phi4train.model.generation import go_on
 from phi4train.model.phi4 import Phi4Model
 
 _NO_PROMPT = "no_prompt"
@@ -53,7 +54,11 @@ class EvaluationData:
 
 
 def evaluate(
-    model: Phi4Model, held_out: EvaluationData, max_new_tokens: int, ngrams: NGrams | None = None
+    model: Phi4Model,
+    held_out: EvaluationData,
+    max_new_tokens: int,
+    ngrams: NGrams | None = None,
+    at_boundary: Callable[[], object] = go_on,
 ) -> EvaluationReport:
     """Perplexity of all targets, and of the samples that have accepted answers what their metric says.
 
@@ -62,12 +67,14 @@ def evaluate(
     Args:
         max_new_tokens: longest generated answer.
         ngrams: baselines, from `fit_baselines` on the training mixture.
+        at_boundary: called after each batch and before each generated token; what it raises ends the
+            evaluation.
     """
     skipped: list[SkippedSample] = []
     with evaluation_mode(model):
-        batches = _only_batches(held_out.batches(skipped))
+        batches = _only_batches(held_out.batches(skipped), at_boundary)
         perplexities = measure_perplexity(model, batches, ngrams)
-        found = _answers(model, held_out, max_new_tokens, skipped)
+        found = _answers(model, held_out, max_new_tokens, skipped, at_boundary)
         answers = tuple(replace(answer, view=None) for answer in found)
         judged = judge_replies(answer.reply for answer in answers)
     unusable = {one.key: one for one in skipped if one.cause != _NO_PROMPT}  # a text has no prompt by nature
@@ -81,25 +88,35 @@ def evaluate(
 def collect_answers(model: Phi4Model, held_out: EvaluationData, max_new_tokens: int) -> list[Answer]:
     """The model's answers to the samples that have accepted answers, for `show.show_answers`."""
     with evaluation_mode(model):
-        return list(_answers(model, held_out, max_new_tokens, []))
+        return list(_answers(model, held_out, max_new_tokens, [], go_on))
 
 
-def fit_baselines(training: EvaluationData) -> NGrams:
-    """Unigram and bigram counts of the training mixture's targets."""
-    return fit_ngrams(_only_batches(training.batches([])), training.tokenizer.vocab_size)
+def fit_baselines(training: EvaluationData, at_boundary: Callable[[], object] = go_on) -> NGrams:
+    """Unigram and bigram counts of the training mixture's targets.
+
+    Args:
+        at_boundary: called after each batch; what it raises ends the counting.
+    """
+    return fit_ngrams(_only_batches(training.batches([]), at_boundary), training.tokenizer.vocab_size)
 
 
 def _answers(
-    model: Phi4Model, held_out: EvaluationData, max_new_tokens: int, skipped: list[SkippedSample]
+    model: Phi4Model,
+    held_out: EvaluationData,
+    max_new_tokens: int,
+    skipped: list[SkippedSample],
+    at_boundary: Callable[[], object],
 ) -> Iterator[Answer]:
     if not _has_dialogues(held_out.mixture):
         return
     prompts = held_out.batches(skipped, as_prompts=True)
-    yield from answer_prompts(model, prompts, held_out.tokenizer, max_new_tokens)
+    yield from answer_prompts(model, prompts, held_out.tokenizer, max_new_tokens, at_boundary)
 
 
-def _only_batches(batches: Iterable[EvaluationBatch]) -> Iterator[Batch]:
-    return (batch.batch for batch in batches)
+def _only_batches(batches: Iterable[EvaluationBatch], at_boundary: Callable[[], object]) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch.batch
+        at_boundary()
 
 
 def _has_dialogues(mixture: Mixture) -> bool:

@@ -1,6 +1,6 @@
 """The held-out data of a recipe, opened once and measured as often as asked."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from phi4train.evaluation.evaluate import EvaluationData, collect_answers, evalu
 from phi4train.evaluation.metrics.registry import quantities
 from phi4train.evaluation.report import EvaluationReport
 from phi4train.evaluation.show_answers import show_answers
+from phi4train.model.generation import go_on
 from phi4train.model.phi4 import Phi4Model
 from phi4train.run.stage_data import StageData, open_data, require_encoders
 from phi4train.run.torch_setup import autocast
@@ -40,7 +41,11 @@ class HeldOut:
         self._training = training
 
     def evaluate(
-        self, model: Phi4Model, max_samples: int = 0, with_baselines: bool = False
+        self,
+        model: Phi4Model,
+        max_samples: int = 0,
+        with_baselines: bool = False,
+        at_boundary: Callable[[], object] = go_on,
     ) -> EvaluationReport:
         """Perplexity, and the metric of the task where samples have answers.
 
@@ -49,13 +54,15 @@ class HeldOut:
             max_samples: of each source; 0: all.
             with_baselines: also score unigram and bigram models of the training mixture, when
                 `evaluation.baseline_samples` asks for them.
+            at_boundary: see `evaluate`.
         """
         ngrams = None
         if with_baselines and self._training is not None and self._settings.baseline_samples:
             training = self._as_evaluated(self._training, self._settings.baseline_samples)
-            ngrams = fit_baselines(training)
+            ngrams = fit_baselines(training, at_boundary)
         with self._autocast(model):
-            return evaluate(model, self._limited(max_samples), self._settings.max_new_tokens, ngrams)
+            held_out, longest = self._limited(max_samples), self._settings.max_new_tokens
+            return evaluate(model, held_out, longest, ngrams, at_boundary)
 
     def show(self, model: Phi4Model, console: Console, num_answers: int) -> None:
         """Prints `num_answers` answers, spread over the held-out sources and tasks."""

@@ -14,13 +14,14 @@ from phi4train.visible import visible
 
 def show_answers(answers: Iterable[Answer], console: Console) -> None:
     """Prints each answer in a box: picture, question, answer, and the accepted answer where it differs."""
-    console.print(Columns([_box(answer) for answer in answers], padding=(0, 1)))
+    in_colour = console.color_system is not None
+    console.print(Columns([_box(answer, in_colour) for answer in answers], padding=(0, 1)))
 
 
-def _box(answer: Answer) -> Panel:
+def _box(answer: Answer, in_colour: bool) -> Panel:
     text = Text()
     if answer.view is not None:
-        text.append(f"{thumbnail(answer.view)}\n")
+        text.append_text(thumbnail(answer.view, in_colour)).append("\n")
     text.append(f"{visible(answer.question)}\n", style="dim")
     text.append(visible(answer.text), style="bold green" if answer.is_correct else "bold red")
     if not answer.is_correct:

@@ -10,7 +10,7 @@ H query heads, G key heads, K head dimension, D model dimension, V vocabulary.
 Source: transformers, models/phi3/modeling_phi3.py (`prepare_inputs_for_generation`); top-p: arXiv 1904.09751.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -24,6 +24,10 @@ from phi4train.model.rope import RotaryTable, build_rotary_table, rotate, uses_l
 from phi4train.model.routing import NO_ADAPTER, assign_adapters, build_routing
 
 
+def go_on() -> None:
+    """What is done at a boundary where nothing is to be done."""
+
+
 @torch.no_grad()
 def generate(
     model: Phi4Model,
@@ -33,6 +37,7 @@ def generate(
     temperature: float = 0.0,
     top_p: float = 1.0,
     generator: torch.Generator | None = None,
+    at_boundary: Callable[[], object] = go_on,
 ) -> list[list[int]]:
     """The new ids of each sample, without the stop id; a sample with fewer than the maximum has stopped.
 
@@ -46,6 +51,7 @@ def generate(
         temperature: 0 takes the likeliest token; higher values flatten the distribution that is sampled.
         top_p: samples among the likeliest tokens that together hold this probability, in (0, 1].
         generator: random source of the sampling, on the model's device; None means torch's global one.
+        at_boundary: called before each new token; what it raises ends the generation.
 
     Raises:
         ValueError: an argument is out of range, or the batch does not fit the model.
@@ -60,6 +66,7 @@ def generate(
     cache = _Cache.allocate(model, samples, max_new_tokens)
     hidden_BD = _prefill(model, cache, samples, slots=list(range(len(samples))))
     for _ in range(max_new_tokens):
+        at_boundary()
         logits_BV = (hidden_BD @ model.head_weight.T).float()
         ids = choose_tokens(logits_BV, temperature, top_p, generator).tolist()
         kept = [slot for slot, token in enumerate(ids) if token not in stop_ids]

@@ -25,7 +25,10 @@ class RoutedLoraLinear(PeftLoraLinear):
     """peft's LoRA layer, each row with the adapter that the routing names for it."""
 
     def forward(self, x_TD: Tensor, routing: BatchRouting) -> Tensor:
-        """The base layer's rows, plus each adapter's share on its own rows; other rows stay bit-identical."""
+        """The base layer's rows, plus each adapter's share on its own rows.
+
+        Other rows stay, to the last bit, as the base layer gives them in a batch of the same size.
+        """
         out: Tensor
         assignments = routing.assignments
         if not assignments or assignments[0].rows is None:  # all rows are alike

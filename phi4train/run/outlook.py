@@ -1,5 +1,6 @@
 """What a stage would do if it were trained now, found out without doing or writing anything."""
 
+import os
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,6 +12,7 @@ from phi4train.errors import ResumeError
 from phi4train.plain_text import say
 from phi4train.run.opened import OpenedStage, look_at_stage
 from phi4train.run.paths import run_path
+from phi4train.run.requeue import current_attempt, resume_mode
 from phi4train.run.schedule import build_schedule
 from phi4train.run.status import StageStatus
 
@@ -21,6 +23,7 @@ class Action(Enum):
     nothing = "is done"
     start = "starts"
     resume = "goes on"
+    extend = "goes on, and sets aside its artifact"
     replace = "starts anew, and sets aside what is there"
     refuse = "is refused"
 
@@ -35,7 +38,7 @@ class Outlook:
 
 def foresee(stage: OpenedStage, status: StageStatus) -> Outlook:
     """What `train_opened` would do with a stage."""
-    mode = stage.config.resume
+    mode = resume_mode(stage.config.resume, status.is_stale, stage.folder, current_attempt(os.environ))
     if status.artifact is not None and mode is Resume.auto:
         return Outlook(Action.nothing, (f"its artifact is {status.artifact.lineage.identity[:12]}",))
     if not stage.folder.is_used():
@@ -48,9 +51,11 @@ def foresee(stage: OpenedStage, status: StageStatus) -> Outlook:
         return Outlook(Action.refuse, status.reasons)
     newest, damaged = stage.checkpoints.newest_complete()
     if newest is not None:
-        return Outlook(Action.resume, (*status.reasons, f"from {newest}"))
-    found = tuple(f"{checkpoint.path.name}: {checkpoint.damage}" for checkpoint in damaged)
-    return Outlook(Action.refuse, found) if found else Outlook(Action.start, status.reasons)
+        action = Action.extend if status.is_extended else Action.resume
+        return Outlook(action, (*status.reasons, f"from {newest}"))
+    found = [f"{checkpoint.path.name}: {checkpoint.damage}" for checkpoint in damaged]
+    found += [f"{path.name}: set aside earlier" for path in stage.checkpoints.set_aside()]
+    return Outlook(Action.refuse, tuple(found)) if found else Outlook(Action.start, status.reasons)
 
 
 def tell_outlook(config: Config, console: Console) -> None:
@@ -90,6 +95,7 @@ def outlook_lines(stage: OpenedStage, outlook: Outlook) -> list[str]:
             f"  parent   {parent} {artifact.lineage.identity[:12]}, {artifact.path}"
             for parent, artifact in inputs.parents.items()
         ),
+        *([f"  branch   {config.run.branch_from}"] if config.run.branch_from else []),
         *(
             f"  init     {component}: {_origin(component, value, inputs.initial.get(component))}"
             for component, value in config.init.items()

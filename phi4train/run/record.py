@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from phi4train.checkpoint.artifact import Lineage, open_artifact
+from phi4train.config.convert import read_config
 from phi4train.errors import CheckpointError
+from phi4train.run.branch import first_step
 from phi4train.run.run_folder import RunFolder, read_lines
+from phi4train.run.schedule import build_schedule
 
 
 class RunRecord:
-    """A run as its files tell it; each is read when it is first asked for, without lines that hold no object.
+    """A run as its files tell it; each is read when it is first asked for.
+
+    Lines that hold no object are left out; `lost` tells of them.
 
     Args:
         path: the run folder, `runs/<stage>/<run name>/`; nothing is written to it.
@@ -44,6 +49,29 @@ class RunRecord:
             CheckpointError: the run has no artifact, or a damaged one.
         """
         return open_artifact(self.folder.artifact, needed_by="what reads the run").lineage
+
+    @cached_property
+    def lost(self) -> list[str]:
+        """What cannot be read any more, a line a file: records that the other properties leave out.
+
+        Of a finished run also steps whose metrics are gone, with or without metrics.jsonl.
+        """
+        unstepped = [(path, read_lines(path)[1]) for path in (self.folder.answers,)]
+        return [
+            *self.folder.find_lost(self._trained_steps()),
+            *(f"{path} has lost {lost} lines, which cannot be read" for path, lost in unstepped if lost),
+        ]
+
+    def _trained_steps(self) -> range:
+        """The steps of a finished run; of another one, those up to the last that is recorded."""
+        try:
+            config, unread = read_config(self.lineage.recipe)
+            if not unread:  # else it is a recipe of another version
+                return range(first_step(self.lineage.branched_from), build_schedule(config).max_steps)
+        except CheckpointError:  # no artifact, or a damaged one
+            pass
+        known = [step for line in self.steps if isinstance(step := line.get("step"), int)]
+        return range(min(known), max(known) + 1) if known else range(0)
 
     @cached_property
     def steps(self) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,9 +18,11 @@ from phi4train.yaml_files import parse_yaml
 
 RUN_FILES = (
     *("metrics.jsonl", "skipped.jsonl", "evaluations.jsonl", "logger_id", "loss.png", "regression.json"),
-    *("evaluation.json", "answers.jsonl", "checkpoints", "artifact", "config.yaml"),
+    *("evaluation.json", "answers.jsonl", "begun_by.json", "checkpoints", "artifact", "config.yaml"),
 )
 """What a run and the commands that judge it write into its folder; the configuration goes last."""
+RESULT_FILES = ("loss.png", "regression.json", "evaluation.json", "answers.jsonl", "artifact")
+"""What there is of a run only once it is finished."""
 _REPORTS = ("evaluation-*.json", "answers-*.jsonl")
 """Likewise, of the evaluations on other manifests."""
 
@@ -49,6 +51,7 @@ class RunFolder:
         self.evaluation = path / "evaluation.json"
         self.answers = path / "answers.jsonl"
         self.loss_plot = path / "loss.png"
+        self.begun_by = path / "begun_by.json"
         self.checkpoints = path / "checkpoints"
         self.artifact = path / "artifact"
 
@@ -86,12 +89,16 @@ class RunFolder:
         saved = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
         return self.artifact.exists() or any(TEMPORARY_MARK not in path.name for path in saved)
 
-    def set_aside(self) -> Path:
-        """Moves what an earlier run wrote into `previous-<id>/`, and nothing else; nothing is deleted."""
+    def set_aside(self, names: Sequence[str] = RUN_FILES) -> Path:
+        """Moves what an earlier run wrote into `previous-<id>/`, and nothing else; nothing is deleted.
+
+        Args:
+            names: what is moved beside the reports, the last one last.
+        """
         aside = self.path / f"previous-{uuid.uuid4().hex[:8]}"
         aside.mkdir()
         reports = [path.name for pattern in _REPORTS for path in self.path.glob(pattern)]
-        for name in (*reports, *RUN_FILES):
+        for name in (*reports, *names):
             if (self.path / name).exists():
                 (self.path / name).rename(aside / name)
         return aside
@@ -126,25 +133,41 @@ class RunFolder:
         """Writes the resolved configuration, atomically."""
         write_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False).encode())
 
-    def rewind(self, step: int) -> list[str]:
-        """Drops the lines of the JSONL files that belong to steps from `step` on, and those without a step.
+    def rewind(self, steps: range) -> list[str]:
+        """Drops the lines of the JSONL files that belong to other steps, and those without a step.
+
+        Args:
+            steps: what the run has trained and goes on from.
 
         Returns:
-            A line for each file that has lost records of earlier steps.
+            A line for each file that has lost records of these steps.
         """
-        told = []
-        for path in (self.metrics, self.skipped, self.evaluations):
-            records, num_lost = read_lines(path)
-            stepped = [record for record in records if isinstance(record.get("step"), int)]
-            num_lost += len(records) - len(stepped)
-            kept = [record for record in stepped if record["step"] < step]
+        told = self.find_lost(steps)
+        for path in self._stepped:
             if path.is_file():
+                kept = [record for record in read_lines(path)[0] if _step_of(record) in steps]
                 write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
-            if num_lost:
-                told.append(f"{path} has lost {num_lost} lines, which could not be read and are dropped")
-            elif path == self.metrics and len(kept) < step:
-                told.append(f"{path} has lost the metrics of {step - len(kept)} of the first {step} steps")
         return told
+
+    def find_lost(self, steps: range) -> list[str]:
+        """A line for each JSONL file that has lost records of these steps."""
+        told = []
+        for path in self._stepped:
+            records, num_lost = read_lines(path)
+            found = [_step_of(record) for record in records]
+            num_lost += found.count(None)
+            known = {step for step in found if step in steps}
+            if num_lost:
+                told.append(f"{path} has lost {num_lost} lines, which cannot be read")
+            elif path == self.metrics and len(known) < len(steps):
+                num_missing = len(steps) - len(known)
+                told.append(f"{path} has lost the metrics of {num_missing} of {len(steps)} steps")
+        return told
+
+    @property
+    def _stepped(self) -> tuple[Path, ...]:
+        """The JSONL files whose lines belong to steps."""
+        return self.metrics, self.skipped, self.evaluations
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
@@ -167,6 +190,11 @@ def _object_of(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def _step_of(record: Mapping[str, Any]) -> int | None:
+    step = record.get("step")
+    return step if isinstance(step, int) else None
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:

@@ -20,8 +20,14 @@ def capture_state(
     progress: Progress,
     inputs: Mapping[str, Any],
     step: int,
+    branched_from: Mapping[str, Any] | None = None,
 ) -> TrainingState:
-    """The state after `step` steps; `inputs` are the fingerprints of data and parents it belongs to."""
+    """The state after `step` steps.
+
+    Args:
+        inputs: fingerprints of the data and parents that it belongs to.
+        branched_from: the record of the branch that the run is, if it is one.
+    """
     return TrainingState(
         step=step,
         model={
@@ -35,6 +41,8 @@ def capture_state(
             "counters": progress.to_document(),
             "bad_steps_in_a_row": module.num_bad_in_a_row,
             "inputs": dict(inputs),
+            "num_threads": torch.get_num_threads(),
+            "branched_from": dict(branched_from or {}),
         },
     )
 

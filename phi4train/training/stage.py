@@ -1,5 +1,6 @@
 """Runs one stage from its recipe: read `_train` from top to bottom."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,6 @@ from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact
 from phi4train.checkpoint.assembly import assemble_model
-from phi4train.checkpoint.training_state import TrainingState
 from phi4train.config.convert import config_to_dict
 from phi4train.config.schema import Config, OptimizerConfig, Resume
 from phi4train.evaluation.held_out import open_held_out
@@ -16,10 +16,12 @@ from phi4train.model.ownership import Ownership
 from phi4train.plain_text import say
 from phi4train.run.opened import OpenedStage, open_stage
 from phi4train.run.record import RunRecord
-from phi4train.run.resume import state_to_go_on_from
+from phi4train.run.requeue import current_attempt, note_beginning, resume_mode
+from phi4train.run.resume import Start, find_start
+from phi4train.run.run_folder import RESULT_FILES, RunFolder
 from phi4train.run.schedule import build_schedule
 from phi4train.run.stage_data import require_encoders
-from phi4train.run.torch_setup import cast_weights, prepare_torch
+from phi4train.run.torch_setup import cast_weights, prepare_torch, told_hardware, told_threads
 from phi4train.training.briefing import print_budget, print_freeze_report
 from phi4train.training.checkpointing import restore_state
 from phi4train.training.freezing import freeze_all_but, freeze_report, hash_frozen
@@ -30,6 +32,7 @@ from phi4train.training.module import StageModule
 from phi4train.training.optimizer import AdamWSettings
 from phi4train.training.ranks import OneRank
 from phi4train.training.stage_run import StageRun
+from phi4train.training.stopping import StopSignals
 from phi4train.training.watching.loss_plot import draw_losses, draw_missing_losses
 from phi4train.training.watching.progress import Progress
 
@@ -52,18 +55,32 @@ def train_opened(stage: OpenedStage, console: Console) -> Path:
     folder = stage.folder
     with folder.locked():
         status = stage.status()
-        done = status.artifact
-        if done is not None and stage.config.resume is Resume.auto:
+        done, asked = status.artifact, stage.config.resume
+        mode = resume_mode(asked, status.is_stale, folder, current_attempt(os.environ))
+        if mode is not asked:
+            say(console, f"this job began the run itself: it goes on, as with resume={mode.name}")
+        if done is not None and mode is Resume.auto:
             say(console, f"{stage.config.stage} is done: {folder.artifact} ({done.lineage.identity[:12]})")
-            draw_missing_losses(RunRecord(folder.path), plot_title(stage.config))
+            tend_record(stage, console)
             return folder.artifact
-        return _train(stage, state_to_go_on_from(stage, status, console), console)
+        start = find_start(stage, mode, status, console)
+        if not start.is_new and folder.artifact.exists():
+            say(console, "; ".join(status.reasons), style="yellow")
+        return _train(stage, start, console)
 
 
-def _train(stage: OpenedStage, state: TrainingState | None, console: Console) -> Path:
-    """Composes the stage, and trains it from `state` or from its start."""
-    config, folder, inputs = stage.config, stage.folder, stage.inputs
-    device, ranks = prepare_torch(config.hardware, config.seed), OneRank()
+def tend_record(stage: OpenedStage, console: Console) -> None:
+    """Draws the losses of a finished run that a kill has left undrawn, and tells what its files have lost."""
+    record = RunRecord(stage.folder.path)
+    draw_missing_losses(record, plot_title(stage.config))
+    for line in record.lost:
+        say(console, line, style="yellow")
+
+
+def _train(stage: OpenedStage, start: Start, console: Console) -> Path:
+    """Composes the stage, and trains it from where it starts."""
+    config, folder, inputs, state = stage.config, stage.folder, stage.inputs, start.state
+    device, ranks = prepare_torch(config.hardware, config.seed, start.num_threads), OneRank()
     tokenizer = inputs.data.tokenizer
     losses = build_losses(config.objective, config.objective_settings, config.auxiliary, tokenizer)
     schedule = build_schedule(config)
@@ -91,29 +108,45 @@ def _train(stage: OpenedStage, state: TrainingState | None, console: Console) ->
         schedule=schedule,
         gradient_clip_val=config.optimizer.gradient_clip_val,
         max_bad_steps=config.safety.max_bad_steps,
-        start_step=state.step if state else 0,
+        start_step=start.step,
     )
     progress = Progress.from_document(state.progress["counters"]) if state else Progress()
     if state is not None:
         restore_state(module, config.trainable, state)
-    if config.resume is Resume.overwrite and folder.is_used():
+    _take_over(folder, config, start, console)
+
+    with StopSignals(ranks) as stop:
+        run = StageRun(
+            stage, console, owned, held_out, module, progress, frozen_before, start.branched_from, stop
+        )
+        if module.next_step < schedule.max_steps:
+            run.fit()
+        run.prove_last_steps_finite()
+        model.to(device)
+        results = run.evaluate_at_end()
+        model.to("cpu")
+        run.prove_nothing_frozen_moved()
+        artifact = run.publish(results)
+        draw_losses(RunRecord(folder.path), plot_title(config))
+        _print_artifact(console, artifact, len(frozen_before))
+        run.end_where_asked()
+    return folder.artifact
+
+
+def _take_over(folder: RunFolder, config: Config, start: Start, console: Console) -> None:
+    """Makes a folder that of the run which is about to train; what does not belong to it is set aside."""
+    if start.is_new and folder.is_used():
         say(console, f"starting anew; the old run is set aside in {folder.set_aside()}")
-    for line in folder.rewind(module.next_step):
+    elif folder.artifact.exists():
+        say(console, f"its former results are set aside in {folder.set_aside(RESULT_FILES)}")
+    if start.is_new:
+        note_beginning(folder, current_attempt(os.environ))
+    told = [told_threads(config.hardware, start.num_threads), *folder.rewind(start.steps_done)]
+    if not start.is_new:
+        told.append(told_hardware((folder.read_config() or {}).get("hardware", {}), config.hardware))
+    for line in filter(None, told):
         say(console, line, style="yellow")
     folder.write_config(config_to_dict(config))
-
-    run = StageRun(stage, console, owned, held_out, module, progress, frozen_before)
-    if module.next_step < schedule.max_steps:
-        run.fit()
-    run.prove_last_steps_finite()
-    model.to(device)
-    results = run.evaluate_at_end()
-    model.to("cpu")
-    run.prove_nothing_frozen_moved()
-    artifact = run.publish(results)
-    draw_losses(RunRecord(folder.path).steps, folder.loss_plot, plot_title(config))
-    _print_artifact(console, artifact, len(frozen_before))
-    return folder.artifact
 
 
 def plot_title(config: Config) -> str:
@@ -134,8 +167,5 @@ def _adamw(settings: OptimizerConfig) -> AdamWSettings:
 
 def _print_artifact(console: Console, artifact: Artifact, num_frozen: int) -> None:
     held = ", ".join(artifact.lineage.components)
-    say(
-        console,
-        f"{num_frozen} frozen tensors are bit-identical. Artifact {artifact.path} "
-        f"({artifact.lineage.identity[:12]}) holds {held}.",
-    )
+    proven = f"{num_frozen:,} frozen tensors are bit-identical. " if num_frozen else ""
+    say(console, f"{proven}Artifact {artifact.path} ({artifact.lineage.identity[:12]}) holds {held}.")

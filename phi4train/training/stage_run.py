@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 from rich.console import Console
@@ -22,11 +23,12 @@ from phi4train.model.ownership import Ownership
 from phi4train.plain_text import say
 from phi4train.run.opened import OpenedStage
 from phi4train.run.provenance import code_provenance
-from phi4train.run.run_folder import append_line
+from phi4train.run.run_folder import append_line, read_lines
 from phi4train.training.checkpointing import capture_state
 from phi4train.training.fitting import fit
 from phi4train.training.freezing import assert_nothing_frozen_moved, hash_frozen
 from phi4train.training.module import StageModule
+from phi4train.training.stopping import StopAsked, StopSignals
 from phi4train.training.watching.evaluating import PeriodicEvaluation
 from phi4train.training.watching.loader_clock import LoaderClock
 from phi4train.training.watching.metrics import MetricSink, MetricsWriter
@@ -48,6 +50,8 @@ class StageRun:
     module: StageModule
     progress: Progress
     frozen_before: Mapping[str, str]
+    branched_from: Mapping[str, Any]
+    stop: StopSignals
 
     def publish(self, results: Mapping[str, float]) -> Artifact:
         """Writes the artifact: the components that the stage trained or introduced."""
@@ -62,6 +66,7 @@ class StageRun:
             code=code_provenance(),
             results=results,
             initialised_from=inputs.initialised_from,
+            branched_from=self.branched_from,
         )
 
     def fit(self) -> None:
@@ -70,6 +75,21 @@ class StageRun:
         Raises:
             StageInterrupted: a signal asked for a stop; the state is saved.
         """
+        start, max_steps = self.module.next_step, self.module.schedule.max_steps
+        evaluation = PeriodicEvaluation(self.evaluate, self.stage.config.evaluation.every_n_steps, max_steps)
+        try:
+            if evaluation.is_due(start) and not self._is_evaluated(start):  # it was cut short
+                self.evaluate(start)
+            self._fit(evaluation)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error}; {self.stage.checkpoints.last_good()}") from error
+        except StopAsked:
+            pass
+        if self.stop.is_asked():
+            raise self._interrupted()
+        assert self.module.next_step == max_steps
+
+    def _fit(self, evaluation: PeriodicEvaluation) -> None:
         config, inputs, max_steps = self.stage.config, self.stage.inputs, self.module.schedule.max_steps
         loader = build_loader(
             inputs.data.mixture,
@@ -83,28 +103,44 @@ class StageRun:
             world_size=self.module.ranks.size,
         )
         clock = LoaderClock(loader)
-        saver = PeriodicSave(self.save, config.checkpoint.every_n_steps, self.module.ranks)
-        try:
-            with ExitStack() as open_sinks:
-                observers = self._observers(clock, [open_sinks.enter_context(sink) for sink in self._sinks()])
-                fit(self.module, clock, config.hardware, [*observers, saver], self.stage.folder.path)
+        with ExitStack() as open_sinks:
+            sinks = [open_sinks.enter_context(sink) for sink in self._sinks()]
+            # The evaluation is last: however long it takes, a step that was due is saved before.
+            observers = [*self._observers(clock, sinks), evaluation]
+            fit(self.module, clock, config.hardware, observers, self.stage.folder.path)
             if self.module.next_step not in self.stage.checkpoints.steps():
                 self.save(self.module.next_step)
-        except NonFiniteError as error:
-            raise NonFiniteError(f"{error}; {self.stage.checkpoints.last_good()}") from error
-        if saver.stop_signal is not None:
-            # Under another mode the same command would start anew, or refuse the folder.
-            mode = "" if config.resume is Resume.auto else f", but without resume={config.resume.name},"
-            kept = f"the state is saved in {self.stage.folder.checkpoints}"
-            if self.module.num_bad_in_a_row:
-                kept = (
-                    f"the last steps were not finite and are not saved; {self.stage.checkpoints.last_good()}"
-                )
+
+    def _is_evaluated(self, step: int) -> bool:
+        return any(line.get("step") == step - 1 for line in read_lines(self.stage.folder.evaluations)[0])
+
+    def end_where_asked(self) -> None:
+        """Ends the command after a stage that was published although a signal came: nothing follows it.
+
+        Raises:
+            StageInterrupted: a signal came.
+        """
+        if self.stop.is_asked():
             raise StageInterrupted(
-                f"the stage must run for {max_steps} steps · found {saver.stop_signal.name} after step "
-                f"{self.module.next_step} · start the same command again{mode} to go on; {kept}"
+                f"a command must end when a signal asks · found {self.stop.name} when "
+                f"`{self.stage.config.stage}` was all but done: {self.stage.folder.artifact} is complete · "
+                f"start the same command again{self._mode()} for what would follow it"
             )
-        assert self.module.next_step == max_steps
+
+    def _interrupted(self, where: str = "") -> StageInterrupted:
+        kept = f"the state is saved in {self.stage.folder.checkpoints}"
+        if self.module.num_bad_in_a_row:
+            kept = f"the last steps were not finite and are not saved; {self.stage.checkpoints.last_good()}"
+        return StageInterrupted(
+            f"the stage must run for {self.module.schedule.max_steps} steps · found {self.stop.name} after "
+            f"step {self.module.next_step}{where} · start the same command again{self._mode()} to go on; "
+            f"{kept}"
+        )
+
+    def _mode(self) -> str:
+        """What the same command needs: under another mode it would start anew, or refuse the folder."""
+        asked = self.stage.config.resume
+        return "" if asked is Resume.auto else f", but with resume=auto instead of resume={asked.name},"
 
     def save(self, step: int) -> None:
         """Publishes the state after `step` steps, but none that learned beside a frozen tensor that moved.
@@ -116,7 +152,9 @@ class StageRun:
             self.console.print(f"[yellow]no checkpoint after step {step}, which was not finite[/]")
             return
         trainable, inputs = self.stage.config.trainable, self.stage.inputs.fingerprints()
-        state = capture_state(self.module, self.owned, trainable, self.progress, inputs, step)
+        state = capture_state(
+            self.module, self.owned, trainable, self.progress, inputs, step, self.branched_from
+        )
         self.stage.checkpoints.save(state)
 
     def prove_nothing_frozen_moved(self) -> None:
@@ -143,18 +181,34 @@ class StageRun:
             )
 
     def evaluate(self, step: int) -> None:
-        """Measures on a part of the held-out data, prints a line and logs it."""
+        """Measures on a part of the held-out data, prints a line and logs it.
+
+        Raises:
+            StopAsked: a signal came; nothing is logged, so that whoever goes on measures again.
+        """
         if self.held_out is not None:
             settings = self.stage.config.evaluation
-            report = self.held_out.evaluate(self.module.model, settings.max_samples)
+            report = self.held_out.evaluate(
+                self.module.model, settings.max_samples, at_boundary=self.stop.check
+            )
             say(self.console, one_line(report, settings))
             append_line(self.stage.folder.evaluations, {"step": step - 1, **report.metrics()})
 
     def evaluate_at_end(self) -> dict[str, float]:
-        """Measures on all held-out data, with baselines, and prints the tables; empty when there are none."""
+        """Measures on all held-out data, with baselines, and prints the tables; empty when there are none.
+
+        Raises:
+            StageInterrupted: a signal came; the state after the last step is saved, and nothing else.
+            NonFiniteError: the loss is not finite.
+        """
         if self.held_out is None:
             return {}
-        report = self.held_out.evaluate(self.module.model, with_baselines=True)
+        try:
+            report = self.held_out.evaluate(
+                self.module.model, with_baselines=True, at_boundary=self.stop.check
+            )
+        except StopAsked:
+            raise self._interrupted(", in the evaluation at its end") from None
         self.console.print(report_tables(report))
         metrics = report.metrics()
         losses = {key: value for key, value in metrics.items() if overall_key(key) == EVAL_LOSS}
@@ -183,5 +237,5 @@ class StageRun:
             SampleGuard(folder, self.progress, limits.max_bad_fraction, limits.max_bad_in_a_row),
             MetricsWriter(folder, self.progress, clock, logger.every_n_steps, sinks),
             ProgressBar(self.console, start, max_steps, logger.every_n_steps),
-            PeriodicEvaluation(self.evaluate, config.evaluation.every_n_steps, max_steps),
+            PeriodicSave(self.save, config.checkpoint.every_n_steps, self.stop),
         ]

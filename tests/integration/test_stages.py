@@ -1,5 +1,6 @@
 """Every stage of the curriculum runs, chained, and keeps its promises about what may move."""
 
+import io
 import json
 import os
 import shutil
@@ -245,8 +246,10 @@ def test_a_run_that_cannot_start_sets_nothing_aside(workspace: Workspace) -> Non
 def test_a_damaged_artifact_and_a_damaged_config_have_their_own_messages(workspace: Workspace) -> None:
     run = workspace.runs / "lm_sft" / "demo"
     (run / "artifact" / "files.json").write_text("[]")
-    with pytest.raises(CheckpointError, match=r"must be complete · found that files.json.*resume=overwrite"):
+    (run / "checkpoints").rename(run / "kept")
+    with pytest.raises(CheckpointError, match=r"must be whole.* · found that files.json.*resume=overwrite"):
         train_stage(workspace.config("lm_sft"), QUIET)
+    (run / "kept").rename(run / "checkpoints")
     shutil.rmtree(run / "artifact")
     (run / "config.yaml").write_text("a: [")
     with pytest.raises(CheckpointError, match=r"config.yaml must be the YAML mapping.*resume=overwrite"):
@@ -305,7 +308,8 @@ def test_ctrl_c_saves_and_stops_after_the_step(
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(
         StageInterrupted,
-        match=r"2 steps · found SIGINT after step 1 · .* again, but without resume=overwrite, to go on",
+        match=r"2 steps · found SIGINT after step 1 · .* again, but with resume=auto instead of"
+        r" resume=overwrite, to go on",
     ):
         train_stage(workspace.config("lm_pretrain", "run.name=once", "resume=overwrite"), QUIET)
     assert "press it again to stop at once" in capfd.readouterr().err
@@ -358,7 +362,7 @@ def test_a_full_disk_while_saving_loses_nothing(
 
 
 def test_the_curriculum_skips_what_is_done_and_says_why_it_redoes_the_rest(workspace: Workspace) -> None:
-    said = Console(record=True, width=400, quiet=False, file=(workspace.runs / "out.txt").open("w"))
+    said = Console(record=True, width=400, quiet=False, file=io.StringIO())
     run_curriculum(STAGES, workspace.config, said)
     assert said.export_text().count("is done") == len(STAGES)
 

@@ -159,7 +159,9 @@ def batch_of_all(last: str, **media: object) -> Batch:
     )
 
 
-def test_text_vision_and_speech_stay_bit_identical_with_the_modality(request: pytest.FixtureRequest) -> None:
+def test_other_modes_stay_bit_identical_beside_the_modality_in_a_batch_of_the_same_lengths(
+    request: pytest.FixtureRequest,
+) -> None:
     text_last = batch_of_all("text")
     without = rows_by_sample(OWN, text_last)
     sensor_modality = request.getfixturevalue("sensor_modality")

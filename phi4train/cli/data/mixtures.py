@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_mixtures(parser: ArgumentParser) -> None:
     """Lets a parser take names of manifests beside overrides."""
-    add_overrides(parser, also="names of manifests; none: the stage's own")
+    add_overrides(parser, also="names of manifests; none: those that the stage trains and is measured on")
 
 
 def mixtures_of(options: Namespace) -> list[tuple["Config", str]]:
@@ -28,7 +28,8 @@ def mixtures_of(options: Namespace) -> list[tuple["Config", str]]:
     config_dir = options.config_dir
     if any(word.startswith("stage=") for word in overrides) or not names:
         config = load_config(overrides, config_dir)
-        return [(config, name) for name in names or [config.data.manifest]]
+        own = [name for name in (config.data.manifest, config.evaluation.manifest) if name is not None]
+        return [(config, name) for name in names or own]
     return [(load_config([*_recipe_using(name, config_dir), *overrides], config_dir), name) for name in names]
 
 

@@ -24,7 +24,7 @@ from phi4train.data.shards.source import ByteSource
 from phi4train.errors import ManifestError
 from phi4train.files import publish_folder, temporary_name
 
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 
 
 INDEX_AGAIN = "index it again"

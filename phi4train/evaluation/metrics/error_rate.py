@@ -5,13 +5,14 @@ A rate is that of a corpus: errors of all samples over units of all references, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from rich.table import Table
 
 from phi4train.evaluation.metrics.by_language import group_replies, language_table, mean_values
+from phi4train.evaluation.metrics.intervals import bootstrap_interval
 from phi4train.evaluation.metrics.metric import (
     ALL_LANGUAGES,
     ALL_TASKS,
@@ -47,6 +48,7 @@ class ErrorRate:
     Args:
         num_errors: substitutions, deletions and insertions.
         num_units: words or characters of the references.
+        interval: 95 % interval of the rate, see `bootstrap_interval`.
     """
 
     task: str
@@ -55,6 +57,7 @@ class ErrorRate:
     num_errors: int
     num_units: int
     num_samples: int
+    interval: tuple[float, float] | None = field(default=None, compare=False)
 
     @property
     def rate(self) -> float:
@@ -83,9 +86,17 @@ def count_errors(reference: str, hypothesis: str, language: str) -> tuple[int, i
 
 def error_rates(transcripts: Sequence[Reply]) -> list[ErrorRate]:
     """One result a task and language in alphabetical order, then one a unit over all."""
-    groups = group_replies(transcripts, _language_of)
-    results = [_rate_of(task, language, members) for (task, language), members in groups.items()]
-    return [*results, *(_merged(results, unit) for unit in Unit if any(r.unit is unit for r in results))]
+    counts = {
+        (task, language): [_fewest_errors(one, language) for one in members]
+        for (task, language), members in group_replies(transcripts, _language_of).items()
+    }
+    by_unit: dict[Unit, list[tuple[int, int]]] = {}
+    for (_, language), found in counts.items():
+        by_unit.setdefault(unit_of(language), []).extend(found)
+    return [
+        *(_rate_of(task, language, unit_of(language), found) for (task, language), found in counts.items()),
+        *(_rate_of(ALL_TASKS, ALL_LANGUAGES, unit, by_unit[unit]) for unit in Unit if unit in by_unit),
+    ]
 
 
 def is_without_error(transcript: Reply) -> bool:
@@ -99,15 +110,15 @@ def _language_of(transcript: Reply) -> str:
     return base_language(transcript.sample.language)
 
 
-def _rate_of(task: str, language: str, members: Sequence[Reply]) -> ErrorRate:
-    counts = [_fewest_errors(one, language) for one in members]
+def _rate_of(task: str, language: str, unit: Unit, counts: Sequence[tuple[int, int]]) -> ErrorRate:
     return ErrorRate(
         task,
         language,
-        unit_of(language),
+        unit,
         num_errors=sum(errors for errors, _ in counts),
         num_units=sum(units for _, units in counts),
-        num_samples=len(members),
+        num_samples=len(counts),
+        interval=bootstrap_interval(counts),
     )
 
 
@@ -115,18 +126,6 @@ def _fewest_errors(transcript: Reply, language: str) -> tuple[int, int]:
     """Errors and units of the reference that the transcript errs least from."""
     found = [count_errors(answer, transcript.text, language) for answer in transcript.sample.answers]
     return min(found, key=lambda count: count[0] / max(1, count[1]))
-
-
-def _merged(results: Sequence[ErrorRate], unit: Unit) -> ErrorRate:
-    members = [result for result in results if result.unit is unit]
-    return ErrorRate(
-        ALL_TASKS,
-        ALL_LANGUAGES,
-        unit,
-        num_errors=sum(result.num_errors for result in members),
-        num_units=sum(result.num_units for result in members),
-        num_samples=sum(result.num_samples for result in members),
-    )
 
 
 def _values(results: Sequence[ErrorRate]) -> dict[str, float]:
@@ -142,16 +141,21 @@ def _key_of(result: ErrorRate) -> str:
 
 
 def _row(result: ErrorRate) -> dict[str, Any]:
-    return {**vars(result), "unit": result.unit.name, "rate": result.rate}
+    values = {key: value for key, value in vars(result).items() if key != "interval"}
+    interval = list(result.interval) if result.interval is not None else None
+    return {**values, "unit": result.unit.name, "rate": result.rate, "interval_95": interval}
 
 
 def _table(results: Sequence[ErrorRate]) -> Table:
-    columns = ("error rate", "errors", "of")
+    columns = ("error rate", "95 % interval", "errors", "of")
     return language_table("error rate", columns, results, lambda result: result.rate, PERCENT, _counts)
 
 
-def _counts(result: ErrorRate) -> tuple[str, str]:
-    return f"{result.num_errors:,}", f"{result.num_units:,} {result.unit.value}"
+def _counts(result: ErrorRate) -> tuple[str, str, str]:
+    interval = (
+        "" if result.interval is None else "{:.1f} to {:.1f}".format(*(100 * end for end in result.interval))
+    )
+    return interval, f"{result.num_errors:,}", f"{result.num_units:,} {result.unit.value}"
 
 
 ERROR_RATE = AnswerMetric(

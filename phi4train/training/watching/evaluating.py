@@ -6,10 +6,11 @@ from typing import Any
 import lightning as L
 
 from phi4train.data.batches.loader import StepBatch
+from phi4train.training.stopping import StopAsked
 
 
 class PeriodicEvaluation(L.Callback):
-    """Calls `evaluate(step)` every n steps.
+    """Calls `evaluate(step)` every n steps; one that a signal cuts short ends the run after this step.
 
     Args:
         evaluate: measures on held-out data and reports.
@@ -22,10 +23,17 @@ class PeriodicEvaluation(L.Callback):
         self._every_n_steps = every_n_steps
         self._max_steps = max_steps
 
+    def is_due(self, steps_done: int) -> bool:
+        """Whether held-out data are measured after so many steps."""
+        is_between = 0 < steps_done < self._max_steps
+        return is_between and self._every_n_steps > 0 and steps_done % self._every_n_steps == 0
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: StepBatch, batch_idx: int
     ) -> None:
-        """Evaluates when it is due."""
-        steps_done = batch.step + 1
-        if self._every_n_steps and steps_done % self._every_n_steps == 0 and steps_done < self._max_steps:
-            self._evaluate(steps_done)
+        """Evaluates when it is due, but not when the run is about to end: whoever goes on with it does."""
+        if self.is_due(batch.step + 1) and not trainer.should_stop:
+            try:
+                self._evaluate(batch.step + 1)
+            except StopAsked:
+                trainer.should_stop = True

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from phi4train.checkpoint import store
 from phi4train.checkpoint.training_state import (
     CheckpointFolder,
     TrainingState,
@@ -81,14 +82,32 @@ def test_a_list_of_files_that_forgets_one_is_damage(tmp_path: Path) -> None:
     assert newest is None and "does not list model.safetensors" in damaged.damage
 
 
-def test_fingerprints_are_those_of_a_checkpoint_that_verifies(tmp_path: Path) -> None:
+def test_the_newest_document_is_that_of_a_checkpoint_that_verifies(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
-    assert folder.newest_fingerprints() is None
+    assert folder.newest_document() is None
     for step in (1, 2):
         saved = folder.save(replace(state(step), progress={"inputs": {"data": "000b"}}))
     document = saved / "state.json"
     document.write_text(document.read_text().replace("000b", "400b"))
-    assert folder.newest_fingerprints() == {"data": "000b"}
+    assert folder.newest_document() == {"step": 1, "progress": {"inputs": {"data": "000b"}}}
+
+
+def test_tensors_that_were_verified_are_not_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    original = store.file_sha256
+    monkeypatch.setattr(store, "file_sha256", lambda path: (hashed.append(path.name), original(path))[1])
+    CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0).save(state(1))
+    folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
+    hashed.clear()
+    for _ in range(3):
+        assert folder.newest_document() is not None
+    assert sorted(hashed) == sorted(
+        ["model.safetensors", "optimizer.safetensors", "random.safetensors", *["state.json"] * 3]
+    )
+    (tmp_path / "step=00000001" / "model.safetensors").write_bytes(b"cut")
+    assert folder.newest_complete()[0] is None, "sizes are looked at again"
 
 
 def test_old_checkpoints_go_but_every_nth_stays(tmp_path: Path) -> None:

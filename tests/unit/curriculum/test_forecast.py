@@ -88,7 +88,10 @@ def a_forecast(stage: str, action: Action) -> Forecast:
 
 
 def test_leave_is_needed_for_what_is_replaced_and_for_nothing_else() -> None:
-    require_leave([a_forecast("lm", action) for action in Action if action is not Action.replace])
+    asking = (Action.replace, Action.extend)
+    require_leave([a_forecast("lm", action) for action in Action if action not in asking])
+    with pytest.raises(ResumeError, match="found 1 to be replaced"):
+        require_leave([a_forecast("lm", Action.extend)])
     with pytest.raises(ResumeError) as caught:
         require_leave([a_forecast("lm", Action.replace), a_forecast("sft", Action.replace)])
     assert "found 2 to be replaced:\n  runs/lm/demo: seed: 0 -> 1; data: a -> b\n  runs/sft/" in str(

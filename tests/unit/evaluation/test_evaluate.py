@@ -92,7 +92,7 @@ def model() -> Phi4Model:
 def knowing(data: EvaluationData, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replaces generation by the truth, except for one wrong answer of task vqa_1."""
 
-    def truth(model: object, batch: Batch, *_: object) -> list[list[int]]:
+    def truth(model: object, batch: Batch, *_: object, **__: object) -> list[list[int]]:
         names = [key.rpartition("/")[2] for key in batch.keys]
         return [data.tokenizer.encode({"vqa5": "no idea"}.get(name, f" {name[-1]}.")) for name in names]
 

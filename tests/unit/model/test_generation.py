@@ -128,3 +128,22 @@ def test_generation_runs_under_autocast_and_in_bfloat16(make_model: MakeModel, m
         mixed = generate(model, batch, 3, ())
     pure = generate(model.to(torch.bfloat16), batch, 3, ())
     assert [len(ids) for ids in mixed + pure] == [3, 3, 3, 3]
+
+
+def test_a_boundary_is_before_each_token_and_may_end_the_generation(
+    make_model: MakeModel, make_batch: Make
+) -> None:
+    model, batch = make_model(), make_batch((9, 4), ("text", "text"))
+    seen: list[int] = []
+
+    def at_boundary() -> None:
+        seen.append(len(seen))
+        if len(seen) == 9:
+            raise KeyError("enough")
+
+    expected = generate(model, batch, 5, stop_ids=())
+    assert generate(model, batch, 5, stop_ids=(), at_boundary=at_boundary) == expected
+    assert len(seen) == 5
+    with pytest.raises(KeyError, match="enough"):
+        generate(model, batch, 5, stop_ids=(), at_boundary=at_boundary)
+    assert len(seen) == 9

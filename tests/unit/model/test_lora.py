@@ -1,4 +1,4 @@
-"""Rows with an adapter get its share, and all others stay bit-identical."""
+"""Rows with an adapter get its share; all others stay as the base layer gives them in the same batch."""
 
 from collections.abc import Callable
 
@@ -44,7 +44,7 @@ def test_a_text_batch_is_bit_identical_to_the_bare_language_model(
     assert torch.equal(make_model(*LORAS)(batch), make_model()(batch))
 
 
-def test_text_samples_stay_bit_identical_beside_samples_with_adapters(
+def test_text_stays_bit_identical_beside_samples_with_adapters_in_a_batch_of_the_same_lengths(
     make_model: MakeModel, make_batch: Make
 ) -> None:
     batch = make_batch((9, 9, 9, 9), FOUR_MODES)

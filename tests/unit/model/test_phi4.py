@@ -165,7 +165,7 @@ def test_the_rules_differ_where_a_sample_has_media_and_agree_where_it_has_none(m
 @pytest.mark.parametrize("order", [SAMPLES, BY_MODE], ids=["any order", "by mode"])
 @pytest.mark.parametrize("rule", ["sample", "token"])
 @torch.no_grad()
-def test_text_stays_bit_identical_whatever_shares_its_batch(
+def test_text_stays_bit_identical_beside_media_in_a_batch_of_the_same_lengths(
     make_model: MakeModel, rule: str, order: Sequence[Batch]
 ) -> None:
     mixed = laid_end_to_end(order)
@@ -174,6 +174,13 @@ def test_text_stays_bit_identical_whatever_shares_its_batch(
     beside_text = make_model()(all_text).split(mixed.sample_lengths)
     for mode, one, other in zip(mixed.modes, beside_media, beside_text, strict=True):
         assert torch.equal(one, other) == (mode == "text")
+
+
+@torch.no_grad()
+def test_a_sample_moves_by_rounding_alone_in_a_batch_of_other_lengths(make_model: MakeModel) -> None:
+    model, mixed = make_model(*COMPONENTS), laid_end_to_end(SAMPLES)
+    for packed, alone in zip(model(mixed).split(mixed.sample_lengths), map(model, SAMPLES), strict=True):
+        torch.testing.assert_close(packed, alone, atol=1e-5, rtol=1e-5)
 
 
 def test_image_tokens_fill_their_slots(make_model: MakeModel, make_batch: Make) -> None:

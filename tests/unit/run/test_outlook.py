@@ -13,11 +13,13 @@ from phi4train.config.load import load_config
 from phi4train.config.schema import Resume
 from phi4train.run.opened import OpenedStage
 from phi4train.run.outlook import Action, foresee, heading_lines, outlook_lines
+from phi4train.run.requeue import Attempt, note_beginning
 from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
 
 INTERRUPTED = StageStatus(None, ("it was interrupted",))
 STALE = StageStatus(None, ("recipe: seed: 0 -> 7",), is_stale=True)
+EXTENDED = StageStatus(None, ("it goes on to another number of steps",), is_extended=True)
 DONE = StageStatus(SimpleNamespace(lineage=SimpleNamespace(identity="0" * 64)), ())  # type: ignore[arg-type]
 INPUTS: Any = SimpleNamespace(
     parents={"lm_pretrain": SimpleNamespace(path=Path("p"), lineage=SimpleNamespace(identity="ab" * 32))},
@@ -50,6 +52,7 @@ def test_an_empty_folder_starts_in_every_mode(mode: Resume, tmp_path: Path) -> N
     ("mode", "status", "action"),
     [
         (Resume.auto, INTERRUPTED, Action.resume),
+        (Resume.auto, EXTENDED, Action.extend),
         (Resume.auto, STALE, Action.refuse),
         (Resume.auto, DONE, Action.nothing),
         (Resume.never, INTERRUPTED, Action.refuse),
@@ -67,6 +70,17 @@ def test_a_used_folder_is_treated_as_training_would(
     assert set(status.reasons) <= set(outlook.reasons)
     if action is Action.resume:
         assert outlook.reasons[-1].endswith("step=00000007")
+
+
+def test_a_job_that_is_requeued_goes_on_with_what_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = a_stage(tmp_path, Resume.overwrite, (3,))
+    note_beginning(stage.folder, Attempt("7", 0))
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    for restarts, action in (("0", Action.replace), ("1", Action.resume)):
+        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        assert foresee(stage, INTERRUPTED).action is action
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_nothing_is_moved(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from phi4train.checkpoint.artifact import save_artifact
+from phi4train.config.convert import config_to_dict
+from phi4train.config.load import load_config
 from phi4train.errors import CheckpointError
 from phi4train.run.record import RunRecord
 from phi4train.run.run_folder import RunFolder, append_line
@@ -84,4 +86,37 @@ def test_a_line_that_cannot_be_read_hides_no_other(name: str, bad: bytes, tmp_pa
     append_line(path, {"step": 0})
     with path.open("ab") as stream:
         stream.write(bad)
-    assert getattr(RunRecord(tmp_path), name) == [{"step": 0}]
+    record = RunRecord(tmp_path)
+    assert getattr(record, name) == [{"step": 0}]
+    assert record.lost == [f"{path} has lost 1 lines, which cannot be read"], "and it is told"
+
+
+def test_what_a_whole_record_has_lost_is_nothing(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert RunRecord(tmp_path).lost == []
+    for step in (3, 4, 5):  # of a branch
+        append_line(folder.metrics, {"step": step})
+    assert RunRecord(tmp_path).lost == []
+    folder.metrics.write_text('{"step": 3}\n{"step": 5}\n')
+    assert RunRecord(tmp_path).lost == [f"{folder.metrics} has lost the metrics of 1 of 3 steps"]
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_finished_run_whose_metrics_are_gone_tells_it(tmp_path: Path, left: int) -> None:
+    folder = RunFolder(tmp_path)
+    words = ["budget.max_steps=4", "budget.tokens=null", "schedule.warmup_steps=0"]
+    recipe = config_to_dict(load_config(["stage=lm_pretrain", "scale=demo", *words]))
+    state = {"language_model": {"w": torch.ones(2)}}
+    save_artifact(
+        folder.artifact,
+        state,
+        stage="lm_pretrain",
+        parents={},
+        recipe=recipe,
+        data_fingerprint="d",
+        code={},
+        results={},
+    )
+    for step in range(left):
+        append_line(folder.metrics, {"step": step})
+    assert RunRecord(tmp_path).lost == [f"{folder.metrics} has lost the metrics of {4 - left} of 4 steps"]

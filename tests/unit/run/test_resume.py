@@ -15,7 +15,7 @@ from phi4train.config.load import load_config
 from phi4train.config.schema import Config, Resume
 from phi4train.errors import CheckpointError, ResumeError
 from phi4train.run.opened import OpenedStage
-from phi4train.run.resume import check_fingerprints, state_to_go_on_from
+from phi4train.run.resume import check_fingerprints, find_start
 from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus
 
@@ -46,8 +46,9 @@ def decide(
     """The step to go on from, and what was printed."""
     out = io.StringIO()
     stage = OpenedStage(replace(config, resume=how), folder, NO_INPUTS)
-    state = state_to_go_on_from(stage, status, Console(file=out, width=300))
-    return (None if state is None else state.step), out.getvalue()
+    start = find_start(stage, how, status, Console(file=out, width=300))
+    assert start.is_new == (start.state is None)
+    return (None if start.state is None else start.step), out.getvalue()
 
 
 @pytest.mark.parametrize("how", list(Resume))
@@ -122,7 +123,7 @@ def test_what_is_gone_on_from_belongs_to_the_data_and_parents_of_today(
     inputs: Any = SimpleNamespace(fingerprints=lambda: {"data": "d"})
     stage = OpenedStage(replace(config, resume=Resume.auto), folder, inputs)
     with pytest.raises(ResumeError, match="started from · found changed: data · put them back"):
-        state_to_go_on_from(stage, INTERRUPTED, Console(quiet=True))
+        find_start(stage, Resume.auto, INTERRUPTED, Console(quiet=True))
 
 
 def test_a_state_belongs_to_its_inputs() -> None:

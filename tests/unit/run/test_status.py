@@ -1,5 +1,6 @@
 """A stage is done, interrupted, stale or damaged, and says why."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from phi4train.checkpoint.artifact import save_artifact
 from phi4train.checkpoint.training_state import CheckpointFolder, TrainingState
 from phi4train.config.convert import config_to_dict
 from phi4train.config.load import load_config
-from phi4train.config.schema import Config
+from phi4train.config.schema import Config, ScheduleKind
 from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus, fingerprint_differences, stage_status
 
@@ -92,6 +93,7 @@ def test_a_damaged_artifact_and_a_missing_config_are_told_apart_from_stale_ones(
     folder.config.unlink()
     missing = status_of(config, folder, INPUTS)
     assert missing.is_damaged and "config.yaml must say what the checkpoints" in missing.reasons[0]
+    shutil.rmtree(folder.checkpoints)
     finish(folder, config)
     (folder.artifact / "language_model.safetensors").unlink()
     damaged = status_of(config, folder, INPUTS)
@@ -112,3 +114,77 @@ def test_differences_are_told_for_keys_of_either_side() -> None:
         "b: 2 -> 3",
         "c: none -> 4",
     ]
+
+
+@pytest.mark.parametrize("name", ["language_model.safetensors", "lineage.json", "files.json"])
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+def test_one_flipped_bit_of_an_artifact_is_told_and_it_is_made_again_where_a_checkpoint_is_left(
+    folder: RunFolder, config: Config, name: str, has_checkpoint: bool
+) -> None:
+    finish(folder, config)
+    if has_checkpoint:
+        interrupt(folder, config)
+    content = bytearray((folder.artifact / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder.artifact / name).write_bytes(content)
+    status = status_of(config, folder, INPUTS)
+    assert status.artifact is None and status.is_damaged != has_checkpoint
+    found = "its artifact is damaged (" if has_checkpoint else "must be whole, or a checkpoint beside it"
+    assert found in status.reasons[0]
+
+
+def steps(config: Config, max_steps: int, kind: ScheduleKind = ScheduleKind.constant) -> Config:
+    schedule = replace(config.schedule, kind=kind, warmup_steps=1, warmup_fraction=0.0)
+    optimizer = replace(config.optimizer, lr=1e-3, lr_law=None)
+    budget = replace(config.budget, max_steps=max_steps, tokens=None)
+    return replace(config, budget=budget, schedule=schedule, optimizer=optimizer)
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_more_steps_are_no_other_run_where_the_steps_that_are_done_stay_what_they_were(
+    folder: RunFolder, config: Config, is_finished: bool
+) -> None:
+    if is_finished:
+        finish(folder, steps(config, 3))
+    interrupt(folder, steps(config, 3))
+    longer = status_of(steps(config, 9), folder, INPUTS)
+    told = "it goes on to another number of steps (budget.max_steps: 3 -> 9)"
+    assert longer == StageStatus(None, (told,), is_extended=is_finished)
+    shorter = status_of(steps(config, 2), folder, INPUTS)
+    assert shorter.is_stale and "budget.max_steps: 3 -> 2, but 3 steps are done" in shorter.reasons[0]
+
+
+def test_more_steps_are_another_run_where_its_learning_rates_would_have_been_others(
+    folder: RunFolder, config: Config
+) -> None:
+    interrupt(folder, steps(config, 4, ScheduleKind.cosine))
+    status = status_of(steps(config, 9, ScheduleKind.cosine), folder, INPUTS)
+    (reason,) = status.reasons
+    assert status.is_stale
+    assert reason.startswith(
+        "recipe: budget.max_steps: 4 -> 9, but step 2 had the learning rate 0.000755 and"
+    )
+
+
+def test_more_steps_do_not_hide_what_else_differs(folder: RunFolder, config: Config) -> None:
+    interrupt(folder, steps(config, 4))
+    other = status_of(replace(steps(config, 9), seed=7), folder, INPUTS)
+    assert other.is_stale and {reason.split(":")[1] for reason in other.reasons} == {
+        " budget.max_steps",
+        " seed",
+    }
+    data = status_of(steps(config, 9), folder, {"data": "e" * 64})
+    assert data.is_stale and any(reason.startswith("data: ") for reason in data.reasons)
+
+
+def test_more_steps_need_a_checkpoint_to_go_on_from(folder: RunFolder, config: Config) -> None:
+    finish(folder, steps(config, 3))
+    status = status_of(steps(config, 9), folder, INPUTS)
+    assert status.is_stale and "but no whole checkpoint is left to go on from" in status.reasons[0]
+
+
+def test_another_branch_is_another_run(folder: RunFolder, config: Config) -> None:
+    interrupt(folder, config)
+    asked = replace(config, run=replace(config.run, branch_from="runs/x@2"))
+    status = status_of(asked, folder, INPUTS)
+    assert status.reasons == ("run.branch_from: none -> runs/x@2",)

@@ -1,14 +1,25 @@
 """Device, threads, seed and number format follow the settings of the hardware."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from phi4train.config.schema import Device, HardwareConfig, Precision
+from phi4train.config.convert import config_to_dict
+from phi4train.config.schema import Config, Device, HardwareConfig, Precision
 from phi4train.errors import ConfigError
-from phi4train.run.torch_setup import autocast, cast_weights, prepare_torch, resolve_device
+from phi4train.run import torch_setup
+from phi4train.run.torch_setup import (
+    autocast,
+    cast_weights,
+    prepare_torch,
+    resolve_device,
+    told_hardware,
+    told_threads,
+)
 
 CPU = torch.device("cpu")
 
@@ -29,12 +40,27 @@ def test_the_seed_decides_the_random_numbers() -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_threads_are_set_when_asked_for_and_else_left_alone() -> None:
-    torch.set_num_threads(2)
-    prepare_torch(HardwareConfig(device=Device.cpu), 0)
-    assert torch.get_num_threads() == 2
-    prepare_torch(HardwareConfig(device=Device.cpu, num_threads=1), 0)
-    assert torch.get_num_threads() == 1
+@pytest.mark.parametrize(
+    ("asked", "begun_with", "threads", "told"),
+    [
+        (0, None, 5, None),  # a run begins with what torch takes by itself, whatever ran before it
+        (2, None, 2, None),
+        (0, 3, 3, "goes on with the 3 CPU threads that it began with.*this machine would take 5 "),
+        (0, 5, 5, None),
+        (2, 3, 2, "began with 3 CPU threads and goes on with hardware.num_threads=2: its numbers move"),
+        (3, 3, 3, None),
+    ],
+)
+def test_a_run_keeps_its_threads_unless_a_number_is_asked_for(
+    asked: int, begun_with: int | None, threads: int, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_setup, "_MACHINE_THREADS", 5)
+    torch.set_num_threads(1)
+    hardware = HardwareConfig(device=Device.cpu, num_threads=asked)
+    prepare_torch(hardware, 0, begun_with)
+    assert torch.get_num_threads() == threads
+    found = told_threads(hardware, begun_with)
+    assert found is None if told is None else re.search(told, found or "")
 
 
 @pytest.mark.parametrize("has_cuda", [False, True])
@@ -61,3 +87,15 @@ def test_weights_and_products_have_the_format_of_the_precision(precision: Precis
     assert {parameter.dtype for parameter in model.parameters()} == {weights}
     with autocast(precision, CPU):
         assert model(torch.ones(1, 3, dtype=weights)).dtype == products
+
+
+def test_other_numerics_than_before_are_told() -> None:
+    before = config_to_dict(Config())["hardware"]
+    hardware = Config().hardware
+    assert told_hardware(before, replace(hardware, num_workers=7)) is None
+    assert told_hardware({}, hardware) is None, "what an older version did not write"
+    moved = replace(hardware, micro_batch_tokens=512, precision=Precision.bf16_mixed)
+    assert told_hardware(before, moved) == (
+        "hardware.precision: fp32 -> bf16_mixed, hardware.micro_batch_tokens: 4096 -> 512: the run's numbers "
+        "move, if only by rounding"
+    )

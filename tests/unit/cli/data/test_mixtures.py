@@ -25,8 +25,14 @@ def found(*words: str) -> list[tuple[str, str, str]]:
     return [(config.stage, config.scale, name) for config, name in mixtures]
 
 
-def test_without_a_name_it_is_the_stages_own() -> None:
-    assert found("stage=vision_sft", "scale=demo") == [("vision_sft", "demo", "demo_vision_sft")]
+def test_without_a_name_it_is_what_the_stage_trains_and_is_measured_on() -> None:
+    assert found("stage=vision_sft", "scale=demo") == [
+        ("vision_sft", "demo", "demo_vision_sft"),
+        ("vision_sft", "demo", "demo_vision_sft_eval"),
+    ]
+    assert found("stage=vision_sft", "scale=demo", "evaluation.manifest=null") == [
+        ("vision_sft", "demo", "demo_vision_sft")
+    ]
 
 
 def test_names_are_taken_with_the_stage_that_is_given() -> None:

@@ -1,9 +1,11 @@
 """Error rates are those of a corpus, by hand and by jiwer."""
 
+import io
 from random import Random
 
 import jiwer
 import pytest
+from rich.console import Console
 
 from phi4train.data.samples.records import Sample
 from phi4train.evaluation.metrics.error_rate import ERROR_RATE, ErrorRate, Unit, count_errors, error_rates
@@ -119,3 +121,20 @@ def test_the_nearest_of_several_references_counts() -> None:
 
 def test_nothing_judged_gives_no_result() -> None:
     assert error_rates([]) == []
+
+
+def test_rates_have_intervals_in_json_and_in_the_table_where_there_are_any() -> None:
+    results = error_rates(
+        [*[said("a b c", text) for text in ("a b c", "a b", "x b y")], said("a", "a", "de")]
+    )
+    by_language = {result.language: result for result in results}
+    low, high = by_language["en"].interval or (0.0, 0.0)
+    assert low < by_language["en"].rate == 3 / 9 < high
+    assert by_language["de"].interval is None and by_language["all"].interval is not None
+    rows = {row["language"]: row for row in map(ERROR_RATE.row, results)}
+    assert rows["en"]["interval_95"] == [low, high] and rows["de"]["interval_95"] is None
+    assert "interval" not in rows["en"]
+    console = Console(record=True, width=120, file=io.StringIO())
+    console.print(ERROR_RATE.table(results))
+    (line,) = [line for line in console.export_text().splitlines() if "│ en " in line]
+    assert f"{100 * low:.1f} to {100 * high:.1f}" in line

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from phi4train.training.module import StageModule, StepResult
-from phi4train.training.watching.progress_bar import ProgressBar
+from phi4train.training.watching.progress_bar import ProgressBar, duration, mean_numbers
 from tests.unit.training.tiny_training import step, text_batch
 
 TRAINER: Any = SimpleNamespace()
@@ -45,7 +45,8 @@ def shown(make_module: Callable[..., StageModule]) -> Callable[..., str]:
 def test_without_a_terminal_a_line_comes_every_n_steps_and_at_the_end(shown: Callable[..., str]) -> None:
     lines = shown(range(5), max_steps=5).splitlines()
     assert [line.split("  ")[0] for line in lines] == ["step 2/5", "step 4/5", "step 5/5"]
-    assert all("loss 1.500  lr 2.00e-04" in line and line.endswith(" tokens/s") for line in lines)
+    assert all("loss 1.500  lr 2.00e-04" in line and " tokens/s  0:00:00 elapsed, " in line for line in lines)
+    assert lines[-1].endswith(" 0:00:00 left")
 
 
 def test_a_resumed_run_counts_from_its_own_step(shown: Callable[..., str]) -> None:
@@ -75,3 +76,40 @@ def test_no_bar_is_drawn_while_nothing_trains() -> None:
     out = io.StringIO()
     ProgressBar(Console(file=out, force_terminal=True), 0, 5, 1)
     assert out.getvalue() == ""
+
+
+def test_a_line_tells_means_since_the_one_before(make_module: Callable[..., StageModule]) -> None:
+    out, module = io.StringIO(), make_module()
+    bar = ProgressBar(Console(file=out, width=150), 0, 5, 2)
+    bar.on_train_start(TRAINER, module)
+    for number, (loss, targets) in enumerate([(1.0, 3), (2.0, 1), (5.0, 1), (7.0, 1), (9.0, 1)]):
+        module.result = replace(RESULT, step=number, loss=loss, num_targets=targets)
+        bar.on_train_batch_end(TRAINER, module, None, step(text_batch((8,)), number=number), 0)
+    assert [line.split("  ")[1] for line in out.getvalue().splitlines()] == [
+        "loss 1.250",  # a mean over targets
+        "loss 6.000",
+        "loss 9.000",
+    ]
+
+
+def test_steps_without_a_number_are_left_out_and_told() -> None:
+    bad = replace(RESULT, loss=float("nan"), is_skipped=True, lr=1e-4)
+    assert mean_numbers([RESULT, bad]) == "loss 1.500  lr 1.00e-04  1 of 2 steps skipped"
+    assert mean_numbers([bad]) == "loss nan  lr 1.00e-04  1 of 1 steps skipped"
+    one, two = (replace(RESULT, auxiliary_losses=losses) for losses in ({"ctc": 2.0}, {}))
+    assert mean_numbers([one, two]) == "loss 1.500  ctc 2.000  lr 2.00e-04"
+
+
+def test_what_is_left_follows_from_the_steps_of_this_start(
+    make_module: Callable[..., StageModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([0.0, 100.0, 160.0])
+    monkeypatch.setattr("phi4train.training.watching.progress_bar.time.perf_counter", lambda: next(now))
+    out, module = io.StringIO(), make_module()
+    bar = ProgressBar(Console(file=out, width=150), 10, 100, 2)
+    bar.on_train_start(TRAINER, module)
+    for number in (10, 11):
+        module.result = replace(RESULT, step=number)
+        bar.on_train_batch_end(TRAINER, module, None, step(text_batch((8,)), number=number), 0)
+    assert out.getvalue().endswith("0:01:00 elapsed, 0:44:00 left\n")
+    assert duration(3723.4) == "1:02:03"
