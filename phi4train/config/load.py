@@ -28,6 +28,7 @@ from phi4train.config.schema import Config
 from phi4train.config.validate import find_problems
 from phi4train.config.validate_components import MAX_ANCESTORS, too_many_ancestors
 from phi4train.errors import ConfigError, shortened
+from phi4train.model.component_names import media_of_component
 from phi4train.yaml_files import unreadable_yaml
 
 
@@ -161,3 +162,13 @@ def _names(problem: str, key: str) -> bool:
 def _recipe(stage: str, scale: str, config_dir: Path | None) -> Config:
     """Another stage's configuration, unchecked. Cached: a curriculum's stages share their ancestors."""
     return read_config(compose_values([f"stage={stage}", f"scale={scale}"], config_dir))[0]
+
+
+def encoded_media(config: Config) -> set[str]:
+    """Kinds of media that the model of a valid recipe encodes, by its components and its ancestors'."""
+    own = None if config.run.config_dir is None else Path(config.run.config_dir)
+    ancestors = [config]
+    for recipe in ancestors:
+        ancestors += [_recipe(parent, config.scale, own) for parent in recipe.parents]
+    components = {name for recipe in ancestors for name in (*recipe.trainable, *recipe.init)}
+    return {media for name in components if (media := media_of_component(name)) is not None}

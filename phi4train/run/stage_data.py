@@ -7,6 +7,7 @@ from pathlib import Path
 from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config
 from phi4train.data.batches.loader import DataPlan
+from phi4train.data.commands import Asked
 from phi4train.data.media.images import ImageGeometry
 from phi4train.data.media.limits import Limits
 from phi4train.data.order.planner import BatchSize
@@ -57,7 +58,7 @@ def open_data(
             f"{config.tokenizer} · found {vocab_size} · set it to at least {tokenizer.vocab_size}"
         )
     folders = manifest_folders(config.run.config_dir)
-    manifest = load_manifest(manifest_name or config.data.manifest, folders)
+    manifest = load_manifest(manifest_name or config.data.manifest, folders, _asked(config))
     cache_dir = data_root / ".cache"
     vision = config.model.vision
     return StageData(
@@ -74,6 +75,12 @@ def open_data(
         ),
         cache_dir=cache_dir,
     )
+
+
+def _asked(config: Config) -> Asked:
+    """What decides, besides the place of the data, which index fits a recipe."""
+    settings = {"stage": config.stage, "scale": config.scale, "tokenizer": config.tokenizer}
+    return Asked(settings, config.imports, config.run.config_dir)
 
 
 def data_plan(config: Config, data: StageData) -> DataPlan:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shlex
 import struct
 import subprocess
 import tarfile
@@ -142,8 +144,12 @@ def test_a_shard_that_was_not_indexed(bench: Bench, told: Callable[[], str]) -> 
     with ShardWriter(bench.folder / "own") as writer:
         writer.write("a", *GOOD)
     assert bench.train() == 2
-    assert f"run `phi4train data index {bench.manifest} run.data_root=" in told()
+    message = told()
+    assert f"run `phi4train data index {bench.manifest} stage=vision_align scale=demo tokenizer=" in message
     assert bench.is_clean()
+    (command,) = re.findall("run `phi4train (.*?)`", message)
+    assert main(shlex.split(command)) == 0
+    assert bench.train() == 0
 
 
 def test_a_shard_that_is_truncated(bench: Bench, told: Callable[[], str]) -> None:

@@ -33,6 +33,7 @@ CROSS_CUTTING = {
     "docs/test_extending.py": "docs/extending.md and the examples that it shows",
     "data/media/test_fuzz.py": "damaged files through all that measures and decodes media",
     "data/samples/test_readings.py": "readings on their way from the record through collate to the loader",
+    "docs/test_data_format.py": "what docs/data_format.md says",
     "model/test_audio_streaming.py": "memory and time of long clips through the whole audio part",
     "docs/test_promises.py": "what docs/promises.md names",
     "test_defaults.py": "rules of the whole package",

@@ -24,7 +24,6 @@ from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import find_media_kind
 from phi4train.data.media.spec_augment import SpecAugment
-from phi4train.data.order.lengths import cause_in_words
 from phi4train.data.order.planner import (
     BLOCK_STEPS,
     ORDER_VERSION,
@@ -160,7 +159,7 @@ class StepDataset(Dataset[StepBatch]):
             try:
                 sample = self._decoder.decode(*place, int(items.start[i]), int(items.length[i]))
             except SampleError as error:
-                skipped.append(self._skipped(*place, error.cause, str(error)))
+                skipped.append(self._skipped(*place, error))
                 continue
             if self._plan.spec_augment.is_on:
                 sample = sample.augmented(self._plan.spec_augment, self._plan.seed, plan.step, i)
@@ -168,15 +167,12 @@ class StepDataset(Dataset[StepBatch]):
         return collate(decoded) if decoded else None
 
     def _reported_holes(self, plan: StepPlan) -> list[SkippedSample]:
-        limits = self._plan.limits
-        return [
-            self._skipped(hole.source, hole.shard, hole.row, hole.cause, cause_in_words(hole.cause, limits))
-            for hole in plan.holes
-        ]
+        places = [(hole.source, hole.shard, hole.row) for hole in plan.holes]
+        return [self._skipped(*place, self._decoder.why_unusable(*place)) for place in places]
 
-    def _skipped(self, source: int, shard: int, row: int, cause: str, message: str) -> SkippedSample:
+    def _skipped(self, source: int, shard: int, row: int, error: SampleError) -> SkippedSample:
         name = self._decoder.index(source, shard).name
-        return SkippedSample(self._decoder.key(source, shard, row), name, cause, message)
+        return SkippedSample(self._decoder.key(source, shard, row), name, error.cause, str(error))
 
 
 class StepLoader(DataLoader[StepBatch]):
@@ -226,6 +222,17 @@ def _leave_signals_to_the_main_process(worker: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
 
 
+def build_planner(mixture: Mixture, plan: DataPlan) -> Planner:
+    """What decides the samples of each step of a run.
+
+    Raises:
+        ManifestError: a source has no usable sample, or the global batch is too small for all sources.
+    """
+    return Planner(
+        mixture.sources, mixture.manifest.weight_by, plan.batch_size, plan.limits, plan.pack_tokens, plan.seed
+    )
+
+
 def build_loader(
     mixture: Mixture,
     tokenizer: Tokenizer,
@@ -247,9 +254,7 @@ def build_loader(
         num_workers: decoding processes; the batches do not depend on it.
         start_method: `fork`, `spawn` or `forkserver`; None takes the platform's.
     """
-    planner = Planner(
-        mixture.sources, mixture.manifest.weight_by, plan.batch_size, plan.limits, plan.pack_tokens, plan.seed
-    )
+    planner = build_planner(mixture, plan)
     decoder = SampleDecoder(mixture, tokenizer, plan.limits, ShardSource(cache_dir))
     dataset = StepDataset(planner, decoder, plan, rank, world_size)
     return StepLoader(
