@@ -56,6 +56,10 @@ class StageInterrupted(Phi4TrainError):
     exit_code = 75
 
 
+class SweepError(Phi4TrainError):
+    """Some trials of a sweep were not trained; the others were."""
+
+
 class NonFiniteError(Phi4TrainError):
     """Loss or gradient was not finite for too many steps in a row."""
 
@@ -71,8 +75,15 @@ def few(lines: Sequence[str], most: int = 5) -> list[str]:
     return [*lines[:most], f"and {left:,} more"] if left > 0 else list(lines)
 
 
+def shortened(found: object, width: int = 80) -> str:
+    """What was found, cut in the middle so that a message stays a line."""
+    text = str(found)
+    half = (width - 3) // 2
+    return text if len(text) <= width else f"{text[:half]}...{text[-half:]}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns ` (did you mean 'x'?)` for the nearest of `known`, or the sorted list of what is known."""
     options = sorted(known)
     close = get_close_matches(name, options, n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(options)})"
+    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(few(options, 30))})"

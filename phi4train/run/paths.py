@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from phi4train.checkpoint.artifact import artifact_in
 from phi4train.command_lines import command_line
+from phi4train.config.run_names import default_artifact
 from phi4train.config.schema import Config, RunPathsConfig
 
 
@@ -14,9 +16,11 @@ def run_path(config: Config, stage: str) -> Path:
 
 
 def artifact_path(config: Config, stage: str) -> Path:
-    """Where a stage's artifact is: `run.parents.<stage>` when given, else in its run folder."""
-    given = config.run.parents.get(stage) if stage != config.stage else None
-    return Path(given) if given else run_path(config, stage) / "artifact"
+    """Where a stage's artifact is: its own in its run folder, a parent's as `run.parents` or its run says."""
+    if stage == config.stage:
+        return run_path(config, stage) / "artifact"
+    given = config.run.parents.get(stage)
+    return artifact_in(Path(given)) if given else default_artifact(config, stage)
 
 
 def train_command(config: Config, stage: str) -> str:

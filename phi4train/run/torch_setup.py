@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from phi4train.config.schema import Device, HardwareConfig, Precision
+from phi4train.errors import ConfigError
 
 _MACHINE_THREADS = torch.get_num_threads()
 """What torch takes by itself: the cores of this machine, or what the environment says."""
@@ -69,9 +70,20 @@ def told_hardware(before: Mapping[str, Any], hardware: HardwareConfig) -> str | 
 
 
 def resolve_device(device: Device) -> torch.device:
-    """The device that `hardware.device` means on this machine."""
+    """The device that `hardware.device` means on this machine.
+
+    Raises:
+        ConfigError: torch finds none of that kind.
+    """
+    has_cuda = torch.cuda.is_available()
     if device is Device.auto:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if has_cuda else "cpu")
+    if device is Device.cuda and not has_cuda:
+        why = "a torch without CUDA" if torch.version.cuda is None else "no GPU that torch can use"
+        raise ConfigError(
+            f"hardware.device=cuda must name a device of this machine · found {why} (torch "
+            f"{torch.__version__}) · add hardware=auto to run on the CPU, or check the driver with nvidia-smi"
+        )
     return torch.device(device.name)
 
 

@@ -26,7 +26,7 @@ FLOORS = (
     ("objectives",),
     ("batch", "files", "modes", "plain_text"),
     ("yaml_files",),
-    ("command_lines", "errors", "ranges", "visible"),
+    ("command_lines", "errors", "os_errors", "ranges", "visible"),
 )
 """The parts of the package from the top down: each may import what stands on lower floors, none its own."""
 

@@ -33,6 +33,8 @@ from phi4train.data.order.planner import (
     StepItems,
     StepPlan,
 )
+from phi4train.data.samples.prompts import CHAT_TEMPLATE_VERSION
+from phi4train.data.samples.records import RECORD_VERSION
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
@@ -106,8 +108,15 @@ def data_fingerprint(mixture: Mixture, plan: DataPlan) -> str:
         "spec_augment": asdict(plan.spec_augment),
         "media": {name: kind.version if (kind := find_media_kind(name)) else None for name in names},
         "order": [ORDER_VERSION, BLOCK_STEPS, WINDOW_SHARDS],
+        **_later_versions(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _later_versions() -> dict[str, int]:
+    """Versions of what makes ids of a record; first ones are left out, as earlier runs were without them."""
+    versions = {"chat_template": CHAT_TEMPLATE_VERSION, "record": RECORD_VERSION}
+    return {name: version for name, version in versions.items() if version > 1}
 
 
 def _known_limits(limits: Limits) -> dict[str, Any]:

@@ -27,6 +27,9 @@ from phi4train.data.media.registry import find_media_kind, media_kinds, mode_of
 from phi4train.data.samples.json_objects import load_object
 from phi4train.errors import SampleError
 
+RECORD_VERSION = 1
+"""Raised when the same bytes become another sample: what was indexed and trained before was other data."""
+
 ROLES = ("system", "user", "assistant", "tool")
 """Roles a message may have; `tool` carries the result of a tool call."""
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from phi4train.data.media.kind import Rows
 from phi4train.data.samples.prompts import CHAT_TEMPLATE_VERSION
+from phi4train.data.samples.records import RECORD_VERSION
 from phi4train.data.shards.arrays import (
     ArrayFile,
     DamagedArrayError,
@@ -72,6 +73,7 @@ class IndexSummary:
     shard_probe: str
     tokenizer_fingerprint: str
     chat_template_version: int
+    record_version: int
     num_samples: int
     num_bad: int
     text_tokens: int
@@ -255,6 +257,7 @@ def load_index(
         "shard_probe": summary.shard_probe if is_url(location) else probe_shard(source, location),
         "tokenizer_fingerprint": tokenizer_fingerprint,
         "chat_template_version": CHAT_TEMPLATE_VERSION,
+        "record_version": RECORD_VERSION,
     }
     for field, value in required.items():
         found = getattr(summary, field)

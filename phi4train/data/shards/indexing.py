@@ -9,7 +9,14 @@ import numpy as np
 
 from phi4train.data.media.registry import media_kind
 from phi4train.data.samples.prompts import CHAT_TEMPLATE_VERSION, encode_sample
-from phi4train.data.samples.records import MediaPart, Sample, VideoPart, media_of, parse_sample
+from phi4train.data.samples.records import (
+    RECORD_VERSION,
+    MediaPart,
+    Sample,
+    VideoPart,
+    media_of,
+    parse_sample,
+)
 from phi4train.data.samples.spellings import SpellingCounts
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.index import INDEX_VERSION, IndexSummary, index_folder, write_index
@@ -132,6 +139,7 @@ class _Tables:
             shard_probe=reader.probe(),
             tokenizer_fingerprint=self._tokenizer.fingerprint,
             chat_template_version=CHAT_TEMPLATE_VERSION,
+            record_version=RECORD_VERSION,
             num_samples=len(self._samples),
             num_bad=sum("cause" in row for row in self._samples),
             text_tokens=self._total("text_tokens"),
