@@ -1,6 +1,6 @@
 """The errors that a user can cause, all in one grammar: what must hold, what was found, what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -60,6 +60,10 @@ class RankError(Phi4TrainError):
     """One of several processes ended before its run did; the others were stopped, and the run can go on."""
 
 
+class SweepError(Phi4TrainError):
+    """Some trials of a sweep were not trained; the others were."""
+
+
 class NonFiniteError(Phi4TrainError):
     """Loss or gradient was not finite for too many steps in a row."""
 
@@ -69,8 +73,21 @@ def quoted(problem: str) -> str:
     return problem.rpartition(" · ")[0].replace(" · ", ", ") or problem
 
 
+def few(lines: Sequence[str], most: int = 5) -> list[str]:
+    """The first lines of a list that may have thousands, and how many more there are."""
+    left = len(lines) - most
+    return [*lines[:most], f"and {left:,} more"] if left > 0 else list(lines)
+
+
+def shortened(found: object, width: int = 80) -> str:
+    """What was found, cut in the middle so that a message stays a line."""
+    text = str(found)
+    half = (width - 3) // 2
+    return text if len(text) <= width else f"{text[:half]}...{text[-half:]}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns ` (did you mean 'x'?)` for the nearest of `known`, or the sorted list of what is known."""
     options = sorted(known)
     close = get_close_matches(name, options, n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(options)})"
+    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(few(options, 30))})"

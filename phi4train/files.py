@@ -1,8 +1,11 @@
 """Files and folders that are complete under their name or not there at all; the only place that syncs."""
 
+import fcntl
 import os
 import shutil
 import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +18,80 @@ OLD_MARK = f"{TEMPORARY_MARK}old-"
 def temporary_name(path: Path) -> Path:
     """A name beside `path` that no other write uses."""
     return path.with_name(f"{path.name}{TEMPORARY_MARK}{uuid.uuid4().hex[:8]}")
+
+
+@contextmanager
+def claimed_folder(path: Path) -> Iterator[Path]:
+    """A new temporary folder beside `path`, known as a living writer's; if it is not published, it goes."""
+    while True:
+        temporary = temporary_name(path)
+        temporary.mkdir(parents=True)
+        handle = os.open(temporary, os.O_RDONLY)
+        if _claim(handle, temporary):
+            break
+        os.close(handle)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def open_claimed(temporary: Path) -> BinaryIO:
+    """A new temporary file, known as a living writer's for as long as it is open."""
+    while True:
+        file = temporary.open("wb")
+        if _claim(file.fileno(), temporary):
+            return file
+        file.close()
+
+
+def _claim(handle: int, path: Path) -> bool:
+    """Locks what was just made; False: `remove_dead` has taken it for a dead writer's in between."""
+    with suppress(OSError):  # a file system without locks, where `remove_dead` cannot lock either
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    return _is_at(handle, path)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file or folder still is what a path leads to."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Waits until no other process is in a block of this folder, on file systems that have locks."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def remove_dead(temporaries: Iterable[Path]) -> None:
+    """Deletes temporary files and folders whose writers were killed; those of living ones stay."""
+    for path in temporaries:
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(handle, path):  # it was published
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError:  # its writer holds it, or nobody can
+            continue
+        finally:
+            os.close(handle)
 
 
 def sync(path: Path) -> None:

@@ -14,7 +14,7 @@ class PlainTable(Table):
     """A table whose title, heads and cells are shown as they are; a cell with a style is a Text."""
 
     def __init__(self, title: str, **options: Any) -> None:
-        super().__init__(title=escaped(title), **options)
+        super().__init__(title=Text(visible(title), style="table.title"), **options)
 
     def add_column(self, header: RenderableType = "", *more: Any, **options: Any) -> None:
         """Adds a column. See Table."""
@@ -31,7 +31,7 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 
 
 def escaped(text: str) -> str:
-    """Text to be put among markup."""
+    """Text to be put among markup, printed with emoji=False."""
     return escape(visible(text))
 
 

@@ -7,6 +7,8 @@ import yaml
 
 from phi4train.errors import ConfigError
 
+MAX_CHARS = 1_000_000
+"""Longest text; a second's work of the parser."""
 MAX_NODES = 200_000
 """Most values of a file, those that its aliases repeat counted each time."""
 
@@ -22,14 +24,27 @@ def parse_yaml(text: str, name: str) -> Any:
         name: the file as errors call it.
 
     Raises:
-        yaml.YAMLError: it is not YAML, has a key twice, or more than MAX_NODES values.
+        yaml.YAMLError: it is not YAML, has a key twice, more than MAX_NODES values or MAX_CHARS characters.
     """
-    loader = _Loader(text)
+    if len(text) > MAX_CHARS:
+        mark = yaml.Mark(name, 0, 0, 0, None, 0)
+        problem = f"{len(text):,} characters, more than {MAX_CHARS:,}"
+        raise TooManyNodesError(problem=problem, problem_mark=mark)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        mark = yaml.Mark(name, 0, text.count("\n", 0, error.position), 0, None, 0)
+        problem = f"the character U+{ord(text[error.position]):04X}"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark) from error
     loader.name = name
     try:
         return loader.get_single_data()
     except RecursionError as error:
         raise TooManyNodesError(problem="values nested too deeply", problem_mark=loader.get_mark()) from error
+    except ValueError as error:  # such as a number of more digits than Python reads, or no day of a calendar
+        raise yaml.MarkedYAMLError(
+            problem=str(error).partition(";")[0], problem_mark=loader.get_mark()
+        ) from error
     finally:
         loader.dispose()
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from phi4train.checkpoint.finiteness import find_non_finite
-from phi4train.checkpoint.store import find_damage, read_document, read_tensors, write_folder
-from phi4train.errors import CheckpointError, NonFiniteError
+from phi4train.checkpoint.store import FILES_NAME, find_damage, read_document, read_tensors, write_folder
+from phi4train.errors import CheckpointError, NonFiniteError, few
 
 LINEAGE_NAME = "lineage"
 FORMAT = 1
@@ -177,21 +177,38 @@ def save_artifact(
     return artifact
 
 
+def artifact_in(path: Path) -> Path:
+    """The artifact folder that a path means: itself, or the one in a run folder."""
+    inner = path / "artifact"
+    return inner if inner.is_dir() and not (path / f"{LINEAGE_NAME}.json").exists() else path
+
+
 def open_artifact(path: Path, needed_by: str) -> Artifact:
-    """Opens an artifact folder; sizes are checked here, hashes of tensors when they are loaded.
+    """Opens an artifact folder, or that of a run folder; hashes of tensors are checked when they are loaded.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
+    path = artifact_in(path)
     if not path.is_dir():
         raise CheckpointError(
             f"the artifact that {needed_by} needs must exist · found none at {path} · "
             "correct the path, put the artifact back, or train its stage"
         )
+    if not any((path / name).exists() for name in (FILES_NAME, f"{LINEAGE_NAME}.json")):
+        raise CheckpointError(
+            f"the artifact that {needed_by} needs must be a folder that a stage has published, or its run "
+            f"folder · found neither in {path}, which holds {_held_by(path)} · correct the path"
+        )
     damage = find_damage(path, hash_tensor_files=False)
     if damage is not None:
         raise CheckpointError(f"the artifact {path} must be complete · found that {damage} · {_MENDING}")
     return Artifact(path=path, lineage=_read_lineage(path))
+
+
+def _held_by(path: Path) -> str:
+    """What is in a folder, for whoever took it for another."""
+    return ", ".join(few(sorted(entry.name for entry in path.iterdir()), 3)) or "nothing"
 
 
 def _read_lineage(path: Path) -> Lineage:

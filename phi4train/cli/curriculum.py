@@ -20,6 +20,9 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
     from phi4train.config.curricula import DEFAULT_CURRICULUM, load_curriculum
 
     add_overrides(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--yes", action="store_true", help="replace what was trained otherwise (set aside)")
+    what.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
     parser.add_argument("--name", default=DEFAULT_CURRICULUM, help="which one (default: %(default)s)")
     options = parser.parse_intermixed_args(words)
     _check_words(options.overrides)
@@ -27,9 +30,14 @@ def run(parser: ArgumentParser, words: Sequence[str]) -> None:
 
     from rich.console import Console
 
+    if options.dry_run:
+        from phi4train.curriculum.forecast import foresee_curriculum, ordered_configs, tell_forecasts
+
+        tell_forecasts(foresee_curriculum(ordered_configs(list(configs), configs.__getitem__)), Console())
+        return
     from phi4train.curriculum.running import run_curriculum
 
-    run_curriculum(list(configs), configs.__getitem__, Console())
+    run_curriculum(list(configs), configs.__getitem__, Console(), may_replace=options.yes)
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -23,8 +23,10 @@ flags:
   --cfg job [--resolve]  print the composed configuration and stop
   --info defaults-tree   print where its values come from
   -m, --multirun         train once for each value of key=a,b, in a run folder each
+  --dry-run              tell what would run, load and be replaced, and do nothing
   --config-dir DIR       also look for stage/, scale/, hardware/, curriculum/ ... in a folder of your own
   --shell-completion     eval "$(phi4train -sc install=bash)"
+  --version              of phi4train
   --debug                show the traceback of an error
   --hydra-help           everything else that Hydra offers
 """

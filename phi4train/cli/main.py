@@ -2,12 +2,15 @@
 
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 
 from phi4train.cli.verbs import VERBS
 from phi4train.cli.words import run_verb
 from phi4train.errors import ConfigError, Phi4TrainError, did_you_mean
+from phi4train.os_errors import os_error_text
 from phi4train.visible import visible
 
 
@@ -32,11 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if debug:
             raise
-        told = (
-            f"error: {error.filename or 'the disk'} must be usable · found {error.strerror or error} · "
-            "free space or mend permissions, and start again; checkpoints are untouched"
-        )
-        print(visible(told), file=sys.stderr)
+        print(visible(f"error: {os_error_text(error)}"), file=sys.stderr)
         return 2
     return 0
 
@@ -71,12 +70,26 @@ def _dispatch(arguments: list[str]) -> None:
         )
 
 
+def _own_folder(arguments: list[str]) -> Path | None:
+    """The folder of `--config-dir` among the arguments."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    folder: Path | None = parser.parse_known_args(arguments)[0].config_dir
+    return folder
+
+
 def _train(arguments: list[str]) -> None:
     asks_help = not arguments or "--help" in arguments or "-h" in arguments
     if asks_help and not any(argument.startswith("stage=") for argument in arguments):
         from phi4train.cli.help import help_text
 
-        print(help_text({name: verb.summary for name, verb in VERBS.items()}))
+        verbs = {name: verb.summary for name, verb in VERBS.items()}
+        print(visible(help_text(verbs, _own_folder(arguments))))
+        return
+    if "--version" in arguments:
+        from phi4train import __version__
+
+        print(f"phi4train {__version__}")
         return
     from phi4train.cli import train
 

@@ -1,8 +1,10 @@
 """What can be chosen: the options of each group, and what the stages say about themselves."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from phi4train.config.resources import resource_folder
 from phi4train.errors import ConfigError
@@ -67,14 +69,33 @@ class Catalog:
         documents = {name: read_yaml(path) for name, path in self.options["stage"].items()}
         recipes = {name: content if isinstance(content, dict) else {} for name, content in documents.items()}
         ordered: dict[str, str] = {}
-
-        def add(name: str) -> None:
-            if name in recipes and name not in ordered:
-                recipe = recipes.pop(name)
-                for parent in recipe.get("parents", []):
-                    add(str(parent))
-                ordered[name] = str(recipe.get("description") or "")
-
-        for name in list(recipes):
-            add(name)
+        for name in recipes:
+            self._add_with_ancestors(name, recipes, ordered)
         return ordered
+
+    def num_ancestors(self, stages: Iterable[str], most: int) -> int:
+        """How many stages these are, with all before them; counted to one more than `most`."""
+        seen, waiting = set[str](), list(stages)
+        while waiting and len(seen) <= most:
+            stage = waiting.pop()
+            if stage not in seen and stage in self.options["stage"]:
+                seen.add(stage)
+                recipe = read_yaml(self.options["stage"][stage])
+                waiting += map(str, (recipe.get("parents") or []) if isinstance(recipe, dict) else [])
+        return len(seen)
+
+    @staticmethod
+    def _add_with_ancestors(
+        name: str, recipes: Mapping[str, Mapping[str, Any]], ordered: dict[str, str]
+    ) -> None:
+        """Adds a stage's line behind those of its ancestors; circles are told when a stage is composed."""
+        waiting, seen = [name], set(ordered)
+        while waiting:
+            stage = waiting[-1]
+            parents = [] if stage in seen else [str(one) for one in recipes[stage].get("parents") or []]
+            unseen = [one for one in parents if one in recipes and one not in seen]
+            seen.add(stage)
+            waiting += reversed(unseen)
+            if not unseen:
+                ordered.setdefault(stage, str(recipes[stage].get("description") or ""))
+                waiting.pop()

@@ -1,7 +1,7 @@
 """Between plain mappings and the typed configuration; reading reports every wrong key and type at once."""
 
 import dataclasses
-import math
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import Enum
@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 
 from phi4train.config.annotations import all_keys, annotation_of, annotations_of, is_optional, required
 from phi4train.config.schema import Config
-from phi4train.errors import did_you_mean
+from phi4train.errors import did_you_mean, shortened
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
@@ -45,6 +45,13 @@ def is_free_key(key: str) -> bool:
     return any(get_origin(parent) is dict or is_optional(parent) for parent in parents)
 
 
+def holds_texts(key: str) -> bool:
+    """Whether the schema wants a list of texts for `key`."""
+    annotation = annotation_of(key)
+    inner = required(annotation) if annotation is not None else None
+    return get_origin(inner) is list and get_args(inner)[0] is str
+
+
 def is_text_key(key: str) -> bool:
     """Whether the schema wants text for `key`, so that digits typed for it are no number."""
     annotation = annotation_of(key)
@@ -55,16 +62,43 @@ def is_text_key(key: str) -> bool:
     return inner is str
 
 
+KNOWN_ELSEWHERE_AS = {
+    "batch_size": "budget.global_batch_samples",
+    "bf16": "hardware.precision",
+    "context_length": "data.context_tokens",
+    "dataset": "data.manifest",
+    "devices": "hardware.ranks",
+    "epochs": "budget.max_steps",
+    "fp16": "hardware.precision",
+    "gradient_accumulation_steps": "hardware.micro_batch_tokens",
+    "gradient_checkpointing": "hardware.activation_checkpointing",
+    "learning_rate": "optimizer.lr",
+    "max_grad_norm": "optimizer.gradient_clip_val",
+    "max_seq_length": "data.context_tokens",
+    "num_epochs": "budget.max_steps",
+    "num_train_epochs": "budget.max_steps",
+    "output_dir": "run.root",
+    "save_steps": "checkpoint.every_n_steps",
+    "train_batch_size": "budget.global_batch_samples",
+    "wandb": "logger.wandb_project",
+    "warmup_ratio": "schedule.warmup_fraction",
+}
+"""Last words of keys in other programs, and the keys that do their work here."""
+
+
 def unknown_key(key: str) -> str:
     """The problem of a key that the schema does not have, with the nearest keys that it has."""
     names = all_keys()
     last = key.rsplit(".", 1)[-1]
-    near = [name for name in names if name.rsplit(".", 1)[-1] == last] or get_close_matches(key, names, n=1)
+    near = [name for name in names if name.rsplit(".", 1)[-1] == last]
+    if not near and last in KNOWN_ELSEWHERE_AS:
+        near = [KNOWN_ELSEWHERE_AS[last]]
+    near = near or get_close_matches(key, names, n=1)
     if not near:
         by_last = {name.rsplit(".", 1)[-1]: name for name in names}
         near = [by_last[name] for name in get_close_matches(last, by_last, n=1)]
     hint = f"did you mean {' or '.join(near[:3])}?" if near else "`--cfg job` prints all keys"
-    return f"{key} must be a key of the configuration · found no such key · {hint}"
+    return f"{shortened(key)} must be a key of the configuration · found no such key · {hint}"
 
 
 def _to_plain(value: Any) -> Any:
@@ -82,9 +116,10 @@ def _to_plain(value: Any) -> Any:
 class _Unreadable(Exception):
     """The value is not of the type that its key needs; the message says which type that is."""
 
-    def __init__(self, needed: str, hint: str = "") -> None:
+    def __init__(self, needed: str, hint: str = "", remedy: str = "correct the value") -> None:
         super().__init__(needed)
         self.hint = hint
+        self.remedy = remedy
 
 
 class _Reader:
@@ -114,8 +149,9 @@ class _Reader:
             try:
                 read[name] = self.read_value(value, annotations[name], prefix + name)
             except _Unreadable as needed:
+                key, found = shortened(prefix + name), shortened(repr(value))
                 self.problems[prefix + name] = (
-                    f"{prefix}{name} must be {needed} · found {value!r}{needed.hint} · correct the value"
+                    f"{key} must be {needed} · found {found}{needed.hint} · {needed.remedy}"
                 )
         return read
 
@@ -138,7 +174,8 @@ class _Reader:
             raise _Unreadable("a mapping")
         if not dataclasses.is_dataclass(item):
             value = _flatten(value)
-        named = {str(name): entry for name, entry in value.items()}
+        # An entry that a recipe inherits is dropped with null, where null is no value of its own.
+        named = {str(name): entry for name, entry in value.items() if entry is not None or is_optional(item)}
         return self._read_items(named, dict.fromkeys(named, item), f"{key}.")
 
 
@@ -161,9 +198,10 @@ def _read_scalar(value: Any, annotation: Any) -> Any:
     if annotation is bool:
         return _read_bool(value)
     if annotation is str:
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            return str(value)
-        raise _Unreadable("text")
+        if isinstance(value, str):
+            return value
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        raise _Unreadable("text", remedy="put it in quotes" if is_number else "correct the value")
     return _read_number(value, annotation)
 
 
@@ -187,6 +225,6 @@ def _read_number(value: Any, annotation: type[int] | type[float]) -> int | float
         number = value if isinstance(value, int) else float(value)
     except ValueError:
         raise needed from None
-    if not math.isfinite(number) or (annotation is int and number != int(number)):
+    if not abs(number) <= sys.float_info.max or (annotation is int and number != int(number)):
         raise needed
     return annotation(number)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from phi4train.config.schema import MACHINE_KEYS
+from phi4train.config.convert import config_to_dict, read_config
+from phi4train.config.schema import MACHINE_KEYS, Config
 
 
 def science_part(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -12,9 +13,18 @@ def science_part(values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(_leaves({key: value for key, value in values.items() if key not in MACHINE_KEYS}, ""))
 
 
-def science_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Science keys that differ between two configurations, as `optimizer.lr: 0.0001 -> 0.0002`."""
-    before, after = science_part(old), science_part(new)
+def science_differences(recorded: Mapping[str, Any], config: Config) -> list[str]:
+    """Science keys in which a recorded configuration differs from one, as `optimizer.lr: 0.0001 -> 0.0002`.
+
+    A key that an earlier version did not have had what is now its default: a new key changes no old run.
+    """
+    filled, unread = read_config(recorded)
+    lost = {
+        key: value
+        for key, value in science_part(recorded).items()
+        if any(key == name or key.startswith(f"{name}.") for name in unread)
+    }
+    before, after = science_part(config_to_dict(filled)) | lost, science_part(config_to_dict(config))
     return [
         f"{key}: {_text(before, key)} -> {_text(after, key)}"
         for key in sorted(before.keys() | after.keys())

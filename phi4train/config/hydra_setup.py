@@ -6,6 +6,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
+from phi4train.config import environment
 from phi4train.config.convert import config_to_dict
 from phi4train.config.resources import resource_folder
 from phi4train.config.schema import Config
@@ -25,7 +26,7 @@ class RecipesSearchPath(SearchPathPlugin):
 
 
 def register() -> None:
-    """Makes schema, recipes and `${max:a,b}` known to Hydra, before a composition; harmless when repeated.
+    """Makes schema, recipes and resolvers known to Hydra, before a composition; harmless when repeated.
 
     The schema goes in as plain values: Hydra's own typed nodes stop at the first wrong one, and
     `convert.read_config` reports all of them.
@@ -33,3 +34,4 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=config_to_dict(Config()))
     Plugins.instance().register(RecipesSearchPath)
     OmegaConf.register_new_resolver("max", max, replace=True)
+    environment.register()

@@ -83,6 +83,7 @@ NAMES = {
     },
     "phi4train.data.index": {
         "phi4train.data.media.kind": "Rows",
+        "phi4train.data.shards.arrays": "MappedArrays",
         "phi4train.data.shards.tables": "MEDIA_DTYPE RECORD_SHAPES SAMPLE_DTYPE SampleTable",
     },
     "phi4train.data.lengths": {
@@ -159,6 +160,7 @@ RENAMED = {
     "phi4train.config.schema.Objective": "phi4train.objectives.registry.NamedLoss",
     "phi4train.config.schema.SpecAugmentConfig": "phi4train.data.media.spec_augment.SpecAugment",
     "phi4train.data.lengths.measure": "phi4train.data.order.lengths.measure_lengths",
+    "phi4train.data.order.lengths.cause_in_words": "phi4train.data.order.lengths.why_unusable",
     "phi4train.data.media.register_media_kind": _REGISTER,
     "phi4train.data.media.unregister_media_kind": "phi4train.modality.unregister_modality",
     "phi4train.data.shards.sync_folder": "phi4train.files.sync",

@@ -37,6 +37,7 @@ class Precision(Enum):
     """Number format of the training step."""
 
     fp32 = "fp32"
+    """Everything in float32."""
     bf16_mixed = "bf16_mixed"
     """Weights and optimizer in float32, matrix products in bfloat16."""
     bf16_true = "bf16_true"
@@ -49,8 +50,11 @@ class ScheduleKind(Enum):
     wsd = "wsd"
     """Warmup, stable, then linear decay over the last `decay_fraction` of the steps."""
     cosine = "cosine"
+    """Half a cosine down to the end."""
     linear = "linear"
+    """A straight line down to the end."""
     constant = "constant"
+    """The peak up to the end."""
 
 
 class Routing(Enum):
@@ -68,7 +72,9 @@ class Device(Enum):
     auto = "auto"
     """CUDA when there is one, else the CPU."""
     cpu = "cpu"
+    """The CPU."""
     cuda = "cuda"
+    """A GPU; refused where torch finds none."""
 
 
 @dataclass
@@ -106,8 +112,11 @@ class OptimizerConfig:
     lr_law: LrLawConfig | None = None
     """Rule that gives the peak learning rate from the token budget."""
     beta1: Annotated[float, AtLeast(0), Below(1)] = 0.9
+    """Decay of the mean of gradients, per step."""
     beta2: Annotated[float, AtLeast(0), Below(1)] = 0.95
+    """Decay of the mean of squared gradients, per step."""
     eps: Annotated[float, Above(0)] = 1e-8
+    """Added to the root of the mean of squared gradients."""
     weight_decay: Annotated[float, AtLeast(0)] = 0.0
     """Applied to matrices only; norms, biases and separators are exempt."""
     gradient_clip_val: Annotated[float, AtLeast(0)] = 1.0
@@ -121,6 +130,7 @@ class ScheduleConfig:
     """Learning rate over the steps."""
 
     kind: ScheduleKind = ScheduleKind.cosine
+    """Shape after the warmup."""
     warmup_steps: Annotated[int, AtLeast(0)] = 0
     """Steps of linear warmup from 0."""
     warmup_fraction: Annotated[float, AtLeast(0), Below(1)] = 0.0
@@ -156,6 +166,7 @@ class DataConfig:
     max_bad_in_a_row: Annotated[int, Above(0)] = 100
     """The run stops when this many samples in a row could not be used."""
     routing: Routing = Routing.sample
+    """Which tokens of a sample its adapter applies to."""
 
 
 @dataclass
@@ -179,9 +190,9 @@ class EvaluationConfig:
     """What is measured on held-out data while training and at the end."""
 
     manifest: str | None = None
-    """Held-out mixture; None: nothing is evaluated."""
+    """Held-out mixture, as for `data.manifest`; null: nothing is evaluated."""
     every_n_steps: Annotated[int, AtLeast(0)] = 0
-    """0: only at the end of the stage."""
+    """Steps between two evaluations while it trains; 0: only at the end of the stage."""
     max_samples: Annotated[int, AtLeast(0)] = 0
     """Samples per source during training; 0: all. The evaluation at the end always takes all."""
     max_new_tokens: Annotated[int, Above(0)] = 16
@@ -195,6 +206,7 @@ class HardwareConfig:
     """Where a stage runs. Accumulation follows from the micro-batch size."""
 
     device: Device = Device.auto
+    """Where the run computes."""
     ranks: Annotated[int, Above(0)] = 1
     """Processes that share a step, a power of two; started here, unless torchrun or srun has started them."""
     virtual_ranks: Annotated[int, AtLeast(0)] = 0
@@ -203,6 +215,7 @@ class HardwareConfig:
     timeout_seconds: Annotated[float, Above(0)] = 600.0
     """How long a rank waits for the others before the run ends."""
     precision: Precision = Precision.fp32
+    """Number format of weights and of the training step."""
     micro_batch_tokens: Annotated[int, Above(0)] = 4096
     """Tokens that pass through the model at once on one rank; at least `data.context_tokens`."""
     num_workers: Annotated[int, AtLeast(0)] = 0
@@ -237,8 +250,9 @@ class CheckpointConfig:
     """When the full training state is saved and which are kept."""
 
     every_n_steps: Annotated[int, AtLeast(0)] = 1000
-    """0: only at the end."""
+    """Steps between two checkpoints; 0: only at the end."""
     keep_last_n: Annotated[int, Above(0)] = 2
+    """Newest complete checkpoints that are kept."""
     keep_every_n: Annotated[int, AtLeast(0)] = 0
     """Also keep checkpoints whose step is a multiple of this; 0: none."""
 
@@ -254,7 +268,8 @@ class RunPathsConfig:
     data_root: str = DEFAULT_DATA_ROOT
     """Folder that relative shard names start from."""
     parents: dict[str, str] = field(default_factory=dict)
-    """Artifact folder of a parent stage; default `<root>/<parent>/<name>/artifact`."""
+    """Artifact or run folder of a parent stage, by stage; default: the parent's run of this run's name, or
+    else of the scale's name."""
     branch_from: str | None = None
     """Another run's folder and a step of which it has a checkpoint, `runs/lm_sft/demo@200`: a new run begins
     with its weights, optimizer state and step, and follows its own recipe from there."""
@@ -267,8 +282,9 @@ class LoggerConfig:
     """Where metrics go besides metrics.jsonl and the terminal."""
 
     every_n_steps: Annotated[int, Above(0)] = 10
+    """Steps between two lines on the terminal and in loggers; metrics.jsonl has every step."""
     wandb_project: str | None = None
-    """Weights & Biases project; None: off."""
+    """Weights & Biases project; null: off."""
 
 
 @dataclass
@@ -305,6 +321,7 @@ class Config:
     objective_settings: dict[str, float] = field(default_factory=dict)
     """Numbers of the objective that differ from its defaults."""
     seed: Annotated[int, AtLeast(0), Below(2**63)] = 0
+    """Of fresh weights, of the order of data, and of every random number."""
     tokenizer: str = "o200k"
     """`o200k`, or a tokenizer file relative to run.data_root."""
     model: ModelShape = field(default_factory=ModelShape)
@@ -316,6 +333,7 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     resume: Resume = Resume.auto
+    """What to do with a run folder that an earlier start has used."""
     run: RunPathsConfig = field(default_factory=RunPathsConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)

@@ -15,6 +15,9 @@ from phi4train.model.component_names import (
     layered_components,
 )
 
+MAX_ANCESTORS = 50
+"""Most stages before a stage."""
+
 
 def component_problems(
     config: Config, stages: Sequence[str], recipe: Callable[[str], Config]
@@ -36,9 +39,12 @@ def component_problems(
     if unknown:
         return
     try:
-        provided = _provided(config.parents, recipe, (config.stage,))
+        provided = _provided(config, recipe)
     except _Cycle as cycle:
         yield f"parents must not lead back to a stage · found {cycle} · remove one of these parents"
+        return
+    except _TooManyAncestors:
+        yield too_many_ancestors(config.stage)
         return
     for name in sorted(provided - {*known_components()}):
         yield (
@@ -48,7 +54,19 @@ def component_problems(
     yield from _origin_problems(config, provided)
 
 
+def too_many_ancestors(stage: str) -> str:
+    """The problem of a stage with more than MAX_ANCESTORS stages before it."""
+    return (
+        f"a stage must have at most {MAX_ANCESTORS} stages before it · found more before '{stage}' · "
+        "start from an artifact with init instead of from a stage"
+    )
+
+
 class _Cycle(Exception):
+    """The stages of a circle, in order."""
+
+
+class _TooManyAncestors(Exception):
     pass
 
 
@@ -108,15 +126,31 @@ def _extra_problems(extra: Mapping[str, float]) -> Iterator[str]:
             yield f"model.extra.{key} must be a whole number · found {value} · round it"
 
 
-def _provided(parents: Iterable[str], recipe: Callable[[str], Config], path: tuple[str, ...]) -> set[str]:
-    """Components that the parents and their ancestors hand on."""
+def _provided(config: Config, recipe: Callable[[str], Config]) -> set[str]:
+    """Components that the parents and their ancestors hand on.
+
+    Raises:
+        _Cycle: a stage is its own ancestor.
+        _TooManyAncestors: composing them all would take minutes.
+    """
     found: set[str] = set()
-    for parent in parents:
-        if parent in path:
-            raise _Cycle(" -> ".join([*path, parent]))
-        ancestor = recipe(parent)
-        found |= {*ancestor.trainable, *ancestor.init}
-        found |= _provided(ancestor.parents, recipe, (*path, parent))
+    finished: set[str] = set()
+
+    def visit(stage: str, path: tuple[str, ...]) -> None:
+        if stage in path:
+            raise _Cycle(" -> ".join([*path, stage]))
+        if stage in finished:
+            return
+        if len(finished) + len(path) > MAX_ANCESTORS:
+            raise _TooManyAncestors
+        ancestor = recipe(stage)
+        found.update(ancestor.trainable, ancestor.init)
+        for parent in ancestor.parents:
+            visit(parent, (*path, stage))
+        finished.add(stage)
+
+    for parent in config.parents:
+        visit(parent, (config.stage,))
     return found
 
 
@@ -131,7 +165,8 @@ def _origin_problems(config: Config, provided: set[str]) -> Iterator[str]:
         if name in provided:
             yield (
                 f"init must name components that no parent provides · found '{name}', which one hands on · "
-                "remove it; to start from another artifact, set run.parents.<stage>=<folder>"
+                f"remove it, or drop what a recipe inherits with init: {{{name}: null}}; "
+                "to start from another artifact, set run.parents.<stage>=<folder>"
             )
         yield from _init_problems(config, name, value, provided)
     if LANGUAGE_MODEL not in provided and LANGUAGE_MODEL not in config.init:

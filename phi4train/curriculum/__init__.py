@@ -3,6 +3,7 @@
 ::
 
     graph.py    order from the recipes' parents
+    forecast.py what would be done with each stage, and whether that replaces anything
     running.py  runs what is missing or stale, parents first
     summary.py  what was measured, a line a stage
     regression.py  measures earlier stages' held-out data again with a later stage's model

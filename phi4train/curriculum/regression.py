@@ -5,7 +5,8 @@ and set beside the ancestor's evaluation.json. What is frozen must not move: tex
 only train encoders, projectors and adapters.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact
 from phi4train.config.convert import read_config
+from phi4train.config.imports import import_modules
 from phi4train.config.schema import Config
 from phi4train.curriculum.regression_report import (
     AncestorChanges,
@@ -133,6 +135,7 @@ def _read_baseline(ancestor: Artifact, config: Config) -> _Baseline:
             f"{folder.config} must be of this version of phi4train · found "
             f"{'; '.join(map(quoted, problems))} · compare it with the version that wrote it"
         )
+    _import_what_can_be(own.imports, config.run.config_dir)
     if own.evaluation.manifest is None:
         raise _NotComparable(
             f"evaluation.manifest must name held-out data · found none in {folder.config} · "
@@ -147,6 +150,13 @@ def _read_baseline(ancestor: Artifact, config: Config) -> _Baseline:
             f"{folder.evaluation} must hold metrics · found none, as an earlier version wrote it · {again}"
         )
     return _Baseline(own, report)
+
+
+def _import_what_can_be(modules: Sequence[str], config_dir: str | None) -> None:
+    """Imports the modules of an ancestor, which may register metrics; a caveat tells of what is not known."""
+    for module in modules:
+        with suppress(ConfigError):
+            import_modules([module], None if config_dir is None else Path(config_dir))
 
 
 def _as_measured_then(own: Config, config: Config) -> Config:

@@ -12,7 +12,8 @@ from rich.text import Text
 from phi4train.evaluation.metrics.metric import Form, overall_key
 from phi4train.evaluation.metrics.registry import quantity_of
 from phi4train.files import write_atomically
-from phi4train.plain_text import PlainTable, escaped
+from phi4train.plain_text import PlainTable
+from phi4train.visible import visible
 
 FILE_NAME = "regression.json"
 FORMAT = 1
@@ -94,7 +95,7 @@ def load_regression(run: Path) -> Regression | None:
     return _from_dict(document) if document.get("format") == FORMAT else None
 
 
-def regression_parts(regression: Regression) -> list[Table | str]:
+def regression_parts(regression: Regression) -> list[Table | Text]:
     """A table with a section an ancestor, and a line for each note."""
     table = PlainTable(title=f"Earlier metrics after {regression.stage}", title_justify="left")
     for column in ("stage", "metric"):
@@ -108,10 +109,13 @@ def regression_parts(regression: Regression) -> list[Table | str]:
             table.add_row(ancestor.stage if position == 0 else "", *_cells(change), style=style)
         table.add_section()
     notes = [
-        escaped(f"{ancestor.stage}: {note}") for ancestor in regression.ancestors for note in ancestor.notes
+        Text(visible(f"{ancestor.stage}: {note}"))
+        for ancestor in regression.ancestors
+        for note in ancestor.notes
     ]
     if not regression.ancestors:
-        return [escaped(f"{regression.stage} starts from no other stage: there is nothing to compare.")]
+        told = f"{regression.stage} starts from no other stage: there is nothing to compare."
+        return [Text(visible(told))]
     return [table, *notes] if any(ancestor.changes for ancestor in regression.ancestors) else list(notes)
 
 

@@ -7,34 +7,46 @@ from pathlib import Path
 from rich.console import Console
 
 from phi4train.config.schema import Config, Resume
-from phi4train.curriculum.graph import order_stages
-from phi4train.curriculum.summary import print_regressions, summary_table
+from phi4train.curriculum.forecast import (
+    Forecast,
+    foresee_curriculum,
+    ordered_configs,
+    outlook_in_curriculum,
+    require_leave,
+)
+from phi4train.curriculum.summary import print_regressions, summary
 from phi4train.plain_text import escaped, say
 from phi4train.run.opened import open_stage
 from phi4train.training.stage import tend_record, train_opened
 
 
-def run_curriculum(stages: Sequence[str], load: Callable[[str], Config], console: Console) -> list[Path]:
+def run_curriculum(
+    stages: Sequence[str], load: Callable[[str], Config], console: Console, may_replace: bool = False
+) -> list[Path]:
     """Brings every stage up to date and prints a summary; returns their artifacts in the order of training.
 
     Args:
         stages: names of recipes.
         load: the validated configuration of a stage.
         console: where the reasons are printed.
+        may_replace: runs of other settings, data or parents are set aside and trained anew.
 
     Raises:
+        ResumeError: something would be replaced that may not; nothing was touched.
         Phi4TrainError: a stage cannot be trained; those before it stay done.
     """
-    configs = {stage: load(stage) for stage in stages}
-    order = order_stages(stages, {stage: configs[stage].parents for stage in stages})
-    say(console, "curriculum: " + " → ".join(order))
-    artifacts = [_bring_up_to_date(configs[stage], console) for stage in order]
-    console.print(summary_table(artifacts))
+    configs = ordered_configs(stages, load)
+    say(console, "curriculum: " + " → ".join(config.stage for config in configs))
+    forecasts = foresee_curriculum(configs)
+    if not may_replace:
+        require_leave(forecasts)
+    artifacts = [_bring_up_to_date(config, console, may_replace) for config in configs]
+    console.print(summary(artifacts, console.width))
     print_regressions(artifacts, console)
     return artifacts
 
 
-def _bring_up_to_date(config: Config, console: Console) -> Path:
+def _bring_up_to_date(config: Config, console: Console, may_replace: bool) -> Path:
     stage = open_stage(config)
     status = stage.status()
     if status.artifact is not None:
@@ -45,6 +57,8 @@ def _bring_up_to_date(config: Config, console: Console) -> Path:
         return stage.folder.artifact
     reasons = escaped("; ".join(status.reasons))
     console.print(f"[bold]{escaped(config.stage)}[/] runs: {reasons}", emoji=False)
+    if not may_replace:  # another process may have trained it since
+        require_leave([Forecast(config, outlook_in_curriculum(stage, status), stage)])
     if status.is_stale:
         stage = replace(stage, config=replace(config, resume=Resume.overwrite))
     return train_opened(stage, console)

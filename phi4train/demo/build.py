@@ -17,6 +17,7 @@ from random import Random
 from threading import Thread
 
 from phi4train.data.samples.prompts import CHAT_TEMPLATE_VERSION
+from phi4train.data.samples.records import RECORD_VERSION
 from phi4train.data.samples.tokenizer import Tokenizer, train_bpe
 from phi4train.data.shards.index import INDEX_VERSION
 from phi4train.data.shards.indexing import build_index
@@ -83,7 +84,7 @@ def build_demo(data_root: Path, seed: int = 0, force: bool = False, sizes: DemoS
 def demo_stamp(seed: int, sizes: DemoSizes) -> dict[str, object]:
     """What decides the bytes of a demo data set."""
     return {
-        "version": [DEMO_VERSION, INDEX_VERSION, CHAT_TEMPLATE_VERSION],
+        "version": [DEMO_VERSION, INDEX_VERSION, CHAT_TEMPLATE_VERSION, RECORD_VERSION],
         "seed": seed,
         "sizes": dict(vars(sizes)),
         "python": platform.python_version(),

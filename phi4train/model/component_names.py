@@ -82,6 +82,11 @@ def media_components(kind: str | None = None) -> tuple[str, ...]:
     )
 
 
+def media_of_component(name: str) -> str | None:
+    """The kind of media whose tokens a known component makes; None: it makes none."""
+    return _FACTS[name].media
+
+
 def family_of(name: str) -> str:
     """The family of a known component."""
     return _FACTS[name].family or name.partition(".")[0]

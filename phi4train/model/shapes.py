@@ -42,13 +42,21 @@ class LanguageModelShape:
     """Decoder-only transformer with fused projections, grouped-query attention and tied embeddings."""
 
     vocab_size: Annotated[int, Above(0)] = 200064
+    """Rows of the embedding, which is also the output layer; at least the tokenizer's size."""
     hidden_dim: Annotated[int, Above(0)] = 3072
+    """Width of the model; a multiple of `num_heads`."""
     intermediate_dim: Annotated[int, Above(0)] = 8192
+    """Width of the feed-forward layers."""
     num_layers: Annotated[int, Above(0)] = 32
+    """Decoder layers."""
     num_heads: Annotated[int, Above(0)] = 24
+    """Heads of queries; a multiple of `num_kv_heads`."""
     num_kv_heads: Annotated[int, Above(0)] = 8
+    """Heads of keys and values."""
     norm_eps: Annotated[float, AtLeast(0)] = 1e-5
+    """Added to the mean square in every norm."""
     initializer_range: Annotated[float, AtLeast(0)] = 0.02
+    """Standard deviation of fresh weights."""
     rope: RopeShape = field(default_factory=RopeShape)
 
     @property
@@ -76,15 +84,19 @@ class VisionShape:
     """SigLIP-style encoder of square crops, 2x2 token merge, two-layer projector."""
 
     hidden_dim: Annotated[int, Above(0)] = 1152
+    """Width of the encoder; a multiple of `num_heads`."""
     intermediate_dim: Annotated[int, Above(0)] = 4304
+    """Width of the feed-forward layers."""
     num_layers: Annotated[int, AtLeast(2)] = 27
     """Layers of the released encoder; the last one is never used and not allocated for training."""
     num_heads: Annotated[int, Above(0)] = 16
+    """Attention heads."""
     crop_size: Annotated[int, Above(0)] = 448
     """Side of a crop in pixels."""
     patch_size: Annotated[int, Above(0)] = 14
     """Side of a patch in pixels; crop_size / patch_size must be even."""
     norm_eps: Annotated[float, AtLeast(0)] = 1e-6
+    """Added to the variance in every norm."""
 
 
 @dataclass
@@ -94,9 +106,13 @@ class AudioShape:
     num_mels: int = 80
     """Mel bands of a feature frame."""
     hidden_dim: Annotated[int, Above(0)] = 1024
+    """Width of the encoder; a multiple of `num_heads`."""
     intermediate_dim: Annotated[int, Above(0)] = 1536
+    """Width of the feed-forward layers."""
     num_layers: Annotated[int, Above(0)] = 24
+    """Conformer blocks."""
     num_heads: Annotated[int, Above(0)] = 16
+    """Attention heads."""
     subsampling_channels: Annotated[int, Above(0)] = 1024
     """Channels of the three convolutions that each halve time and frequency."""
     conv_kernel_size: Annotated[int, Above(0)] = 3
@@ -106,7 +122,9 @@ class AudioShape:
     bias_max_distance: Annotated[int, Above(0)] = 500
     """Distance, in tokens, beyond which the relative attention bias stays the same."""
     norm_eps: Annotated[float, AtLeast(0)] = 1e-5
+    """Added to the variance in every norm."""
     dropout: Annotated[float, AtLeast(0), Below(1)] = 0.0
+    """Share of activations that are dropped in training."""
 
 
 @dataclass
@@ -114,8 +132,11 @@ class LoraShape:
     """One low-rank adapter over the four fused linear layers of every decoder layer."""
 
     r: Annotated[int, Above(0)] = 256
+    """Rank."""
     alpha: int = 512
+    """What the adapter adds is multiplied by alpha / r."""
     dropout: Annotated[float, AtLeast(0), Below(1)] = 0.0
+    """Share of the adapter's inputs that are dropped in training."""
 
 
 @dataclass

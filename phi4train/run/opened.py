@@ -9,6 +9,7 @@ from phi4train.run.inputs import StageInputs, open_inputs
 from phi4train.run.paths import run_path
 from phi4train.run.run_folder import RunFolder
 from phi4train.run.status import StageStatus, stage_status
+from phi4train.run.torch_setup import resolve_device
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,15 @@ def open_stage(config: Config) -> OpenedStage:
     Raises:
         CheckpointError: an artifact is missing or damaged.
         ManifestError: the manifest, a shard or an index is missing or stale.
-        ConfigError: the tokenizer does not fit the model, or an artifact lacks what `init` takes from it.
+        ConfigError: there is no such device, the tokenizer does not fit the model, or an artifact lacks what
+            `init` takes from it.
     """
-    folder = RunFolder(run_path(config, config.stage))
-    folder.make()  # a place that cannot be written to is told before data are opened
-    return OpenedStage(config, folder, open_inputs(config))
+    resolve_device(config.hardware.device)
+    RunFolder(run_path(config, config.stage)).make()  # a place that cannot be written to is told early
+    return look_at_stage(config)
+
+
+def look_at_stage(config: Config) -> OpenedStage:
+    """As `open_stage`, but leaves no trace of it, not even a folder."""
+    resolve_device(config.hardware.device)
+    return OpenedStage(config, RunFolder(run_path(config, config.stage)), open_inputs(config))

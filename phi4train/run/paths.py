@@ -1,9 +1,12 @@
 """Where the runs of a configuration are, and the commands that make them."""
 
-import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from phi4train.checkpoint.artifact import artifact_in
+from phi4train.command_lines import command_line
+from phi4train.config.run_names import default_artifact
 from phi4train.config.schema import Config, RunPathsConfig
 
 
@@ -13,9 +16,11 @@ def run_path(config: Config, stage: str) -> Path:
 
 
 def artifact_path(config: Config, stage: str) -> Path:
-    """Where a stage's artifact is: `run.parents.<stage>` when given, else in its run folder."""
-    given = config.run.parents.get(stage) if stage != config.stage else None
-    return Path(given) if given else run_path(config, stage) / "artifact"
+    """Where a stage's artifact is: its own in its run folder, a parent's as `run.parents` or its run says."""
+    if stage == config.stage:
+        return run_path(config, stage) / "artifact"
+    given = config.run.parents.get(stage)
+    return artifact_in(Path(given)) if given else default_artifact(config, stage)
 
 
 def train_command(config: Config, stage: str) -> str:
@@ -24,19 +29,23 @@ def train_command(config: Config, stage: str) -> str:
     A path of another shape than `<root>/<stage>/<name>/artifact` no run writes to: then it trains beside
     this run.
     """
-    run, path = config.run, artifact_path(config, stage)
-    if (path.name, path.parent.parent.name) == ("artifact", stage):
-        run = replace(run, root=str(path.parent.parent.parent), name=path.parent.name)
-    defaults = RunPathsConfig(name=config.scale)
-    given = [
-        f"run.{key}={getattr(run, key)}"
-        for key in ("root", "name", "data_root")
-        if getattr(run, key) != getattr(defaults, key)
-    ]
-    own = ["--config-dir", run.config_dir] if run.config_dir is not None else []
-    return shlex.join(["python", "-m", "phi4train", f"stage={stage}", f"scale={config.scale}", *given, *own])
+    return _command([], config, stage)
 
 
 def evaluate_command(config: Config, stage: str) -> str:
     """The command that evaluates a finished stage of this run, to be pasted in a shell."""
-    return train_command(config, stage).replace("-m phi4train", "-m phi4train evaluate", 1)
+    return _command(["evaluate"], config, stage)
+
+
+def _command(verbs: Sequence[str], config: Config, stage: str) -> str:
+    run, path = config.run, artifact_path(config, stage)
+    if (path.name, path.parent.parent.name) == ("artifact", stage):
+        run = replace(run, root=str(path.parent.parent.parent), name=path.parent.name)
+    defaults = RunPathsConfig(name=config.scale)
+    given = {
+        f"run.{key}": str(getattr(run, key))
+        for key in ("root", "name", "data_root")
+        if getattr(run, key) != getattr(defaults, key)
+    }
+    chosen = {"stage": stage, "scale": config.scale, **given}
+    return command_line(["python", "-m", "phi4train", *verbs], chosen, run.config_dir)

@@ -7,14 +7,19 @@ from pathlib import Path
 from phi4train.config.resources import manifest_folders
 from phi4train.config.schema import Config
 from phi4train.data.batches.loader import DataPlan
+from phi4train.data.commands import Asked
 from phi4train.data.media.images import ImageGeometry
 from phi4train.data.media.limits import Limits
+from phi4train.data.order.dealing import SampleCosts
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.tokenizer import Tokenizer, load_tokenizer
 from phi4train.data.shards.manifest import load_manifest
 from phi4train.data.shards.mixture import Mixture, open_mixture
 from phi4train.errors import ConfigError
+from phi4train.model.shapes import ModelShape
 from phi4train.objectives.registry import known_losses
+
+_PATCHES_PER_SLOT = 4
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def open_data(
             f"{config.tokenizer} · found {vocab_size} · set it to at least {tokenizer.vocab_size}"
         )
     folders = manifest_folders(config.run.config_dir)
-    manifest = load_manifest(manifest_name or config.data.manifest, folders)
+    manifest = load_manifest(manifest_name or config.data.manifest, folders, _asked(config))
     cache_dir = data_root / ".cache"
     vision = config.model.vision
     return StageData(
@@ -76,6 +81,12 @@ def open_data(
     )
 
 
+def _asked(config: Config) -> Asked:
+    """What decides, besides the place of the data, which index fits a recipe."""
+    settings = {"stage": config.stage, "scale": config.scale, "tokenizer": config.tokenizer}
+    return Asked(settings, config.imports, config.run.config_dir)
+
+
 def data_plan(config: Config, data: StageData) -> DataPlan:
     """The numbers of the recipe and the machine that decide the batches."""
     return DataPlan(
@@ -85,6 +96,22 @@ def data_plan(config: Config, data: StageData) -> DataPlan:
         micro_batch_tokens=config.hardware.micro_batch_tokens,
         seed=config.seed,
         spec_augment=config.data.spec_augment,
+        costs=sample_costs(config.model),
+    )
+
+
+def sample_costs(model: ModelShape) -> SampleCosts:
+    """What a sample costs a model of these sizes, by the multiplications of its matrices and of attention."""
+    language, vision, audio = model.language_model, model.vision, model.audio
+    token = language.num_parameters - language.vocab_size * language.hidden_dim
+    num_patches = (vision.crop_size // vision.patch_size) ** 2
+    patch = (vision.num_layers - 1) * (
+        vision.hidden_dim * (4 * vision.hidden_dim + 2 * vision.intermediate_dim + 2 * num_patches)
+    )
+    frame = audio.num_layers * audio.hidden_dim * (7 * audio.hidden_dim + 6 * audio.intermediate_dim)
+    return SampleCosts(
+        pair=2 * language.num_layers * language.hidden_dim / token,
+        slot={"image": _PATCHES_PER_SLOT * patch / token, "audio": frame / token},
     )
 
 

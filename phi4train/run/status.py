@@ -7,7 +7,6 @@ from typing import Any
 from phi4train.checkpoint.artifact import Artifact, open_artifact
 from phi4train.checkpoint.store import find_damage
 from phi4train.checkpoint.training_state import CheckpointFolder
-from phi4train.config.convert import config_to_dict
 from phi4train.config.fingerprint import science_differences
 from phi4train.config.schema import Config
 from phi4train.errors import CheckpointError
@@ -25,12 +24,14 @@ class StageStatus:
         reasons: why it is not done; one reason a line.
         is_stale: what is there belongs to another recipe, other data or other parents, or is damaged.
         is_damaged: what is there cannot be read.
+        is_extended: the stage was done with another number of steps, and goes on: its artifact is set aside.
     """
 
     artifact: Artifact | None
     reasons: tuple[str, ...]
     is_stale: bool = False
     is_damaged: bool = False
+    is_extended: bool = False
 
 
 def stage_status(
@@ -50,7 +51,7 @@ def stage_status(
         record = _recorded(config.stage, folder, checkpoints)
     except CheckpointError as error:
         return StageStatus(None, (str(error),), is_stale=True, is_damaged=True)
-    changed = science_differences(record.recipe, config_to_dict(config))
+    changed = science_differences(record.recipe, config)
     others = fingerprint_differences(record.fingerprints, inputs) if record.fingerprints is not None else []
     asked = config.run.branch_from
     if asked is not None and record.branched_from.get("from") != asked:
@@ -125,7 +126,8 @@ def _of_another_length(
         first = first_step(record.branched_from)
         obstacle = find_obstacle(record.recipe, config, first, newest["step"])
     if obstacle is None:
-        return StageStatus(None, (f"it goes on to another number of steps ({', '.join(changed)})",))
+        told = f"it goes on to another number of steps ({', '.join(changed)})"
+        return StageStatus(None, (told,), is_extended=record.artifact is not None)
     return StageStatus(None, tuple(f"recipe: {one}, but {obstacle}" for one in changed), is_stale=True)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from phi4train.config.schema import Device, HardwareConfig, Precision
+from phi4train.errors import ConfigError
 
 _MACHINE_THREADS = torch.get_num_threads()
 """What torch takes by itself: the cores of this machine, or what the environment says."""
@@ -70,11 +71,22 @@ def told_hardware(before: Mapping[str, Any], hardware: HardwareConfig) -> str | 
 
 
 def resolve_device(device: Device) -> torch.device:
-    """The device that `hardware.device` means on this machine; each of several ranks has a GPU of its own."""
-    is_cuda = device is Device.cuda or (device is Device.auto and torch.cuda.is_available())
-    if is_cuda and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return torch.device("cuda" if is_cuda else "cpu")
+    """The device that `hardware.device` means on this machine; each of several ranks has a GPU of its own.
+
+    Raises:
+        ConfigError: torch finds none of that kind.
+    """
+    has_cuda = torch.cuda.is_available()
+    if device is Device.cuda and not has_cuda:
+        why = "a torch without CUDA" if torch.version.cuda is None else "no GPU that torch can use"
+        raise ConfigError(
+            f"hardware.device=cuda must name a device of this machine · found {why} (torch "
+            f"{torch.__version__}) · add hardware=auto to run on the CPU, or check the driver with nvidia-smi"
+        )
+    if device is Device.cpu or not has_cuda:
+        return torch.device("cpu")
+    rank = os.environ.get("LOCAL_RANK")
+    return torch.device("cuda") if rank is None else torch.device("cuda", int(rank))
 
 
 def cast_weights(model: nn.Module, precision: Precision) -> None:

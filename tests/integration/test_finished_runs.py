@@ -1,5 +1,6 @@
 """A finished run is completed after a kill, made again from its checkpoint, extended, or branched."""
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,10 +45,9 @@ def copied(stage: TinyStage, straight: dict[str, Any]) -> Iterator[Path]:
 
 def told(stage: TinyStage, *more: str) -> str:
     """What training a run prints."""
-    with (stage.root / "out.txt").open("w") as out:
-        console = Console(record=True, width=400, file=out)
-        train_stage(stage.config(*more), console)
-    return console.export_text()
+    out = io.StringIO()
+    train_stage(stage.config(*more), Console(width=400, file=out))
+    return out.getvalue()
 
 
 class Killed(BaseException):
@@ -152,7 +152,7 @@ def test_a_schedule_that_knows_its_end_is_not_extended_but_left_by_a_branch(stag
     cosine = ("schedule.kind=cosine", "optimizer.lr=1e-3", "optimizer.lr_law=null")
     train_stage(stage.config("run.name=cosine", *cosine), QUIET)
     before = left_by(stage.run("cosine"))
-    message = r"budget.max_steps: 6 -> 9, but step 2 had the learning rate .*with run.branch_from"
+    message = r"budget.max_steps: 6 -> 9, but step 2 had the learning rate .*run.branch_from="
     with pytest.raises(ResumeError, match=f"(?s){message}"):
         train_stage(stage.config("run.name=cosine", *cosine, "budget.max_steps=9"), QUIET)
     assert left_by(stage.run("cosine")) == before and not list(stage.run("cosine").glob("previous-*"))

@@ -1,5 +1,6 @@
 """Every stage of the curriculum runs, chained, and keeps its promises about what may move."""
 
+import io
 import json
 import os
 import shutil
@@ -361,7 +362,7 @@ def test_a_full_disk_while_saving_loses_nothing(
 
 
 def test_the_curriculum_skips_what_is_done_and_says_why_it_redoes_the_rest(workspace: Workspace) -> None:
-    said = Console(record=True, width=400, quiet=False, file=(workspace.runs / "out.txt").open("w"))
+    said = Console(record=True, width=400, quiet=False, file=io.StringIO())
     run_curriculum(STAGES, workspace.config, said)
     assert said.export_text().count("is done") == len(STAGES)
 
@@ -372,7 +373,10 @@ def test_the_curriculum_skips_what_is_done_and_says_why_it_redoes_the_rest(works
 
     # As if the first stage to redo had been interrupted before the change: checkpoints, but no artifact.
     shutil.rmtree(workspace.runs / "vision_pretrain" / "demo" / "artifact")
-    run_curriculum(STAGES, changed, said)
+    with pytest.raises(ResumeError, match=r"add --yes .*not deleted"):
+        run_curriculum(STAGES, changed, said)
+    assert (workspace.runs / "vision_pretrain" / "demo" / "checkpoints").is_dir()
+    run_curriculum(STAGES, changed, said, may_replace=True)
     text = said.export_text()
     done = [line.split()[0] for line in text.splitlines() if " is done: " in line]
     assert done == ["lm_pretrain", "lm_sft", "vision_align", "audio_pretrain", "audio_sft"]

@@ -135,7 +135,9 @@ def test_the_command_line_ends_with_75_within_seconds(stage: TinyStage, straight
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 75, output
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < 20, (
+        "one to two on an idle machine; what is left to generate takes minutes"
+    )
     assert "found SIGTERM after step 6, in the evaluation at its end" in output and "Traceback" not in output
     assert main(stage.words(name)) == 0
     artifact = open_artifact(run / "artifact", "the test")

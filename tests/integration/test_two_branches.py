@@ -1,5 +1,6 @@
 """The vision and the speech stages start from one language model and meet in vision_speech."""
 
+import io
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -66,7 +67,7 @@ def test_speech_about_images_keeps_the_projector_of_the_pre_training(trained: Wo
 
 
 def test_the_freeze_report_says_what_a_copy_is_a_copy_of(workspace: Workspace) -> None:
-    said = Console(record=True, width=200, quiet=False, file=(workspace.runs / "out.txt").open("w"))
+    said = Console(record=True, width=200, quiet=False, file=io.StringIO())
     parent = artifact_of(workspace, "audio_pretrain")
     train_stage(workspace.config("audio_sft", "run.name=again", parent), said)
     (line,) = [line for line in said.export_text().splitlines() if VISION_SPEECH in line and "copy" in line]

@@ -26,7 +26,7 @@ FLOORS = (
     ("objectives",),
     ("batch", "files", "modes", "plain_text", "ranks"),
     ("yaml_files",),
-    ("errors", "ranges", "visible"),
+    ("command_lines", "errors", "os_errors", "ranges", "visible"),
 )
 """The parts of the package from the top down: each may import what stands on lower floors, none its own."""
 

@@ -12,7 +12,7 @@ from tests.unit.test_architecture import PACKAGE, modules
 
 PARTS = (
     "checkpoint", "cli", "config", "curriculum", "data", "demo", "evaluation", "modality.py", "model",
-    "objectives", "run", "training",
+    "objectives", "run", "sweeping", "training",
 )  # fmt: skip
 """Parts of the package whose messages follow the grammar throughout."""
 

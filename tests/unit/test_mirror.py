@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE, TESTS = ROOT / "phi4train", ROOT / "tests" / "unit"
 
 TESTED_ELSEWHERE = {
+    "config/reference.py": "it writes docs/configuration.md: tests/unit/docs/test_configuration.py compares",
     "config/hydra_setup.py": "it is how Hydra finds recipes: tests/unit/config/test_load.py composes with it",
     "evaluation/answers.py": "tests/unit/evaluation/test_evaluate.py lets a model answer real shards with it",
     "evaluation/held_out.py": "opens what others measure: tests/integration/test_stages.py runs it in every "
@@ -28,7 +29,11 @@ CROSS_CUTTING = {
     "test_architecture.py": "rules of the whole package",
     "test_mirror.py": "rules of the whole package",
     "config/test_recipes.py": "what conf/, recipes/ and data_manifests/ hold",
+    "docs/test_configuration.py": "docs/configuration.md, which the schema is written into",
+    "docs/test_extending.py": "docs/extending.md and the examples that it shows",
+    "data/media/test_fuzz.py": "damaged files through all that measures and decodes media",
     "data/samples/test_readings.py": "readings on their way from the record through collate to the loader",
+    "docs/test_data_format.py": "what docs/data_format.md says",
     "model/test_audio_streaming.py": "memory and time of long clips through the whole audio part",
     "docs/test_promises.py": "what docs/promises.md names",
     "test_defaults.py": "rules of the whole package",

@@ -44,8 +44,12 @@ def test_yaml_makes_no_objects(tmp_path: Path) -> None:
         ("a: &a [*a]", 1, "found an alias inside of what it repeats"),
         (LAUGHS, 6, "found more than 200,000 values, aliases unfolded"),
         ("[" * 100_000, 1, "values nested too deeply"),
+        ("a: 1\nb: 1" + "0" * 5000, 2, "Exceeds the limit (4300 digits) for integer string conversion"),
+        ("a: 1\nb: 2026-13-01", 2, "month must be in 1..12"),
+        ("a: 1\nb: \x1b[2J", 2, "the character U+001B"),
+        ("x" * 1_000_001, 1, "1,000,001 characters, more than 1,000,000"),
     ],
-    ids=["key", "inner key", "number", "circle", "laughs", "deep"],
+    ids=["key", "inner key", "number", "circle", "laughs", "deep", "digits", "date", "control", "long"],
 )
 def test_what_would_be_read_otherwise_is_refused_in_one_line(
     text: str, line: int, found: str, tmp_path: Path
@@ -61,6 +65,13 @@ def test_what_would_be_read_otherwise_is_refused_in_one_line(
 def test_merged_keys_and_aliases_are_read_as_ever() -> None:
     text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: [*a, *a]\n"
     assert parse_yaml(text, "it") == yaml.safe_load(text)
+
+
+def test_a_runs_own_configuration_that_is_huge_or_deep_is_one_line(tmp_path: Path) -> None:
+    for text in ("a: " + "x" * 2_000_000, "a: " + "[" * 2000 + "]" * 2000, "a: 1" + "0" * 5000):
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(CheckpointError, match=r"the YAML mapping that the run wrote · found another"):
+            RunFolder(tmp_path).read_config()
 
 
 def test_a_text_that_is_not_utf8_is_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from phi4train.data.batches.encoding import DecodedSample, encode
 from phi4train.data.media.kind import Rows
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import RegisteredKinds
+from phi4train.data.order.lengths import why_unusable
 from phi4train.data.samples.frames import sample_videos, shown_rows
 from phi4train.data.samples.prompts import EncodedSample
 from phi4train.data.samples.records import Sample, parse_sample
@@ -48,6 +49,12 @@ class SampleDecoder:
         index = self.index(source, shard)
         return f"{index.name}/{index.key(row)}"
 
+    def why_unusable(self, source: int, shard: int, row: int) -> SampleError:
+        """The error of a sample that the index or the limits rule out."""
+        return why_unusable(
+            self.index(source, shard), row, self._mixture.sources[source].limits(self._limits)
+        )
+
     def decode(self, source: int, shard: int, row: int, start: int, length: int) -> DecodedSample:
         """Tokens [start, start + length) of a text, or all branches of another sample with its media.
 
@@ -68,7 +75,7 @@ class SampleDecoder:
             raise SampleError(
                 "length_mismatch",
                 f"sample {decoded.key} must have the {start + length} tokens that its index says · found "
-                f"{found} · run `phi4train data index {self._mixture.manifest.reference}`",
+                f"{found} · run `{self._mixture.index_command} --rebuild`",
             )
         if found == length:
             return decoded
@@ -91,19 +98,16 @@ class SampleDecoder:
             media = media[shown_rows(media, np.zeros(len(media), dtype=np.int64), *sampling)]
         spans = [(int(record["offset"]), int(record["size"])), *_spans(media)]
         parts = _read_spans(self._source, index.location, spans)
-        sample = sample_videos(parse_sample(index.key(row), parts[0]), *sampling)
         if record["cause"]:
-            cause = index.causes[int(record["cause"]) - 1]
-            raise SampleError(
-                cause,
-                f"sample {sample.key} must be usable · found {cause} in its index · leave it out, or mend it "
-                "and index its shard again",
-            )
+            if parts[0]:
+                parse_sample(index.key(row), parts[0])  # its words, where it finds the same
+            raise index.bad_sample(row)
+        sample = sample_videos(parse_sample(index.key(row), parts[0]), *sampling)
         if len(sample.media) != len(media):
             raise SampleError(
                 "length_mismatch",
                 f"sample {sample.key} must have the {len(media)} media that its index says · found "
-                f"{len(sample.media)} · run `phi4train data index {self._mixture.manifest.reference}`",
+                f"{len(sample.media)} · run `{self._mixture.index_command} --rebuild`",
             )
         return sample, parts[1:]
 

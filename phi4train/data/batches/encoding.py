@@ -10,7 +10,12 @@ from phi4train.data.media.kind import CountsTokens
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import media_kind
 from phi4train.data.media.spec_augment import SpecAugment
-from phi4train.data.samples.prompts import EncodedSample, encode_sample, unsupported_record
+from phi4train.data.samples.prompts import (
+    EncodedSample,
+    encode_sample,
+    longer_than_context,
+    unsupported_record,
+)
 from phi4train.data.samples.records import Sample
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.errors import SampleError
@@ -73,11 +78,7 @@ def encode(
     branches = encode_sample(sample, tokenizer, lengths, add_generation_prompt)
     longest = max(len(branch.input_ids) for branch in branches)
     if sample.text is None and longest > limits.context_tokens:
-        raise SampleError(
-            "longer_than_context",
-            f"sample {key} must have at most {limits.context_tokens} tokens · found {longest} · "
-            "raise the context or leave the sample out",
-        )
+        raise longer_than_context(key, longest, limits.context_tokens)
     media = tuple(kind.process(content, limits) for kind, content in zip(kinds, contents, strict=True))
     for part, kind, item, length in zip(sample.media, kinds, media, lengths, strict=True):
         if isinstance(kind, CountsTokens) and (found := kind.item_length(item, limits)) != length:

@@ -12,7 +12,7 @@ from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.batches.encoding import DecodedSample, encode
 from phi4train.data.batches.loader import SkippedSample
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import cause_in_words, measure_lengths
+from phi4train.data.order.lengths import measure_lengths
 from phi4train.data.samples.records import Sample
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
@@ -76,7 +76,7 @@ def _decoded(
     for place, tokens, cause in _places(mixture, limits, max_samples):
         try:
             if cause:
-                raise SampleError(cause, cause_in_words(cause, limits))
+                raise decoder.why_unusable(*place)
             if as_prompts:
                 key, (sample, contents) = decoder.key(*place), decoder.read(*place)
                 yield encode(key, sample, contents, tokenizer, limits, add_generation_prompt=True)

@@ -26,7 +26,6 @@ from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import find_media_kind
 from phi4train.data.media.spec_augment import SpecAugment
 from phi4train.data.order.dealing import SampleCosts, VirtualRanks, deal
-from phi4train.data.order.lengths import cause_in_words
 from phi4train.data.order.planner import (
     BLOCK_STEPS,
     ORDER_VERSION,
@@ -36,6 +35,8 @@ from phi4train.data.order.planner import (
     StepPlan,
 )
 from phi4train.data.order.source_order import WINDOW_SHARDS
+from phi4train.data.samples.prompts import CHAT_TEMPLATE_VERSION
+from phi4train.data.samples.records import RECORD_VERSION
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
@@ -159,8 +160,15 @@ def data_fingerprint(mixture: Mixture, plan: DataPlan) -> str:
         "spec_augment": asdict(plan.spec_augment),
         "media": {name: kind.version if (kind := find_media_kind(name)) else None for name in names},
         "order": [ORDER_VERSION, BLOCK_STEPS, WINDOW_SHARDS],
+        **_later_versions(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _later_versions() -> dict[str, int]:
+    """Versions of what makes ids of a record; first ones are left out, as earlier runs were without them."""
+    versions = {"chat_template": CHAT_TEMPLATE_VERSION, "record": RECORD_VERSION}
+    return {name: version for name, version in versions.items() if version > 1}
 
 
 def _known_limits(limits: Limits) -> dict[str, Any]:
@@ -207,7 +215,7 @@ class StepDataset(Dataset[StepBatch]):
             try:
                 sample = self._decoder.decode(*place, int(items.start[i]), int(items.length[i]))
             except SampleError as error:
-                skipped.append(self._skipped(*place, error.cause, str(error)))
+                skipped.append(self._skipped(*place, error))
                 continue
             if self._plan.spec_augment.is_on:
                 sample = sample.augmented(self._plan.spec_augment, self._plan.seed, plan.step, i)
@@ -215,15 +223,12 @@ class StepDataset(Dataset[StepBatch]):
         return collate(decoded) if decoded else None
 
     def _reported_holes(self, plan: StepPlan) -> list[SkippedSample]:
-        limits = self._plan.limits
-        return [
-            self._skipped(hole.source, hole.shard, hole.row, hole.cause, cause_in_words(hole.cause, limits))
-            for hole in plan.holes
-        ]
+        places = [(hole.source, hole.shard, hole.row) for hole in plan.holes]
+        return [self._skipped(*place, self._decoder.why_unusable(*place)) for place in places]
 
-    def _skipped(self, source: int, shard: int, row: int, cause: str, message: str) -> SkippedSample:
+    def _skipped(self, source: int, shard: int, row: int, error: SampleError) -> SkippedSample:
         name = self._decoder.index(source, shard).name
-        return SkippedSample(self._decoder.key(source, shard, row), name, cause, message)
+        return SkippedSample(self._decoder.key(source, shard, row), name, error.cause, str(error))
 
 
 class StepLoader(DataLoader[StepBatch]):
@@ -273,6 +278,23 @@ def _leave_signals_to_the_main_process(worker: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
 
 
+def build_planner(mixture: Mixture, plan: DataPlan) -> Planner:
+    """What decides the samples of each step of a run.
+
+    Raises:
+        ManifestError: a source has no usable sample, or the global batch is too small for all sources.
+    """
+    return Planner(
+        mixture.sources,
+        mixture.manifest.weight_by,
+        plan.batch_size,
+        plan.limits,
+        plan.pack_tokens,
+        plan.seed,
+        plan.costs,
+    )
+
+
 def build_loader(
     mixture: Mixture,
     tokenizer: Tokenizer,
@@ -294,15 +316,7 @@ def build_loader(
         virtual: the part of this process; None: it is the only one.
         start_method: `fork`, `spawn` or `forkserver`; None takes the platform's.
     """
-    planner = Planner(
-        mixture.sources,
-        mixture.manifest.weight_by,
-        plan.batch_size,
-        plan.limits,
-        plan.pack_tokens,
-        plan.seed,
-        plan.costs,
-    )
+    planner = build_planner(mixture, plan)
     decoder = SampleDecoder(mixture, tokenizer, plan.limits, ShardSource(cache_dir))
     dataset = StepDataset(planner, decoder, plan, virtual)
     return StepLoader(

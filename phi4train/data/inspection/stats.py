@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phi4train.data.batches.loader import DataPlan
+from phi4train.data.batches.loader import DataPlan, build_planner
 from phi4train.data.inspection.media_totals import MediaTotals, add_media_totals, render_media_totals
 from phi4train.data.order.lengths import measure_lengths
-from phi4train.data.order.planner import BLOCK_STEPS, Planner
+from phi4train.data.order.planner import BLOCK_STEPS
 from phi4train.data.shards.mixture import Mixture
 
 
@@ -76,9 +76,7 @@ def manifest_stats(mixture: Mixture, plan: DataPlan, max_steps: int) -> MixtureS
     Raises:
         ManifestError: a source has no usable sample.
     """
-    planner = Planner(
-        mixture.sources, mixture.manifest.weight_by, plan.batch_size, plan.limits, plan.pack_tokens, plan.seed
-    )
+    planner = build_planner(mixture, plan)
     modes: Counter[str] = Counter()
     tasks: Counter[str] = Counter()
     histogram: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""Audio as 16 kHz mono samples: untrusted bytes measured by their header, then decoded and resampled.
+"""Audio as 16 kHz mono samples: untrusted bytes counted and measured, then decoded and resampled.
 
 soundfile is imported when the first clip is opened, torchaudio when the first one must be resampled: runs
 without audio pay for neither (torchaudio takes seconds).
@@ -6,7 +6,8 @@ without audio pay for neither (torchaudio takes seconds).
 
 import io
 import math
-import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phi4train.data.media.audio_features import SAMPLE_RATE_HZ
+from phi4train.data.media.audio_files.counting import counted
+from phi4train.data.media.audio_files.refusals import broken, truncated
+from phi4train.data.media.silence import silent_stderr
 from phi4train.errors import SampleError
 
 if TYPE_CHECKING:
@@ -25,19 +29,19 @@ MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 768_000
 MAX_CHANNELS = 2
 MAX_VALUES = 2**30
 """Most frames x channels of a file, whatever `data.max_audio_seconds` says."""
+MAX_PEAK = 10.0
+"""Full scale is 1; a little more comes from filters and codecs, 32768 from integers stored as floats."""
 
-_MAGIC = (b"RIFF", b"fLaC", b"OggS", b"ID3")  # MP3 without a tag starts with a frame's eleven set bits
 _FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
-_UNKNOWN_BYTES = 0xFFFFFFFF  # size of a chunk that was written to a pipe
-_MAX_CHUNKS = 1000
-_OGG_LAST_PAGE = 4
+_MP3_MAGIC = b"\xff"
+_UNBOUNDED = ("FLOAT", "DOUBLE")  # of libsndfile's subtypes: values as they were written
 _BLOCK_FRAMES = 2**20
 _FILTER_SAMPLES = 8  # torchaudio's filter reaches 6.06 samples of the lower rate to each side
 _SMALL_KERNEL_HZ = 25  # multiples of it share at least this factor with 16,000
 
 
 class AudioHeader(NamedTuple):
-    """What a file says of itself: frames (samples per channel), samples per second, channels."""
+    """What a file holds: frames (samples per channel), samples per second, channels."""
 
     frames: int
     sample_rate: int
@@ -45,34 +49,19 @@ class AudioHeader(NamedTuple):
 
 
 def audio_header(content: bytes) -> AudioHeader:
-    """Frames, rate and channels of a WAV, FLAC, Ogg or MP3 file, whatever its extension; nothing is decoded.
+    """Frames, rate and channels of a WAV, FLAC, Ogg or MP3 file, whatever its extension: what decoding gives.
 
-    An MP3 of variable bit rate without a Xing header only lets its length be guessed: it will most likely be
-    refused as truncated when it is decoded. Encode such files anew.
+    The frames are counted, see `counted`. Only samples stored as floats are looked at, for their peak.
 
     Raises:
-        SampleError: cause `broken_audio`, `truncated_audio`, `bad_channels`, `bad_sample_rate`, or
-            `audio_too_long` beyond MAX_VALUES.
+        SampleError: cause `broken_audio`, `truncated_audio`, `chained_audio`, `bad_channels`,
+            `bad_sample_rate`, `audio_too_long` beyond MAX_VALUES, `bad_audio_values`.
     """
-    with _open(content) as file:
-        header = AudioHeader(file.frames, file.samplerate, file.channels)
-    if not 1 <= header.channels <= MAX_CHANNELS:
-        raise SampleError(
-            "bad_channels", f"audio must have 1 or 2 channels · found {header.channels} · mix it down before"
-        )
-    if not MIN_RATE_HZ <= header.sample_rate <= MAX_RATE_HZ:
-        raise SampleError(
-            "bad_sample_rate",
-            f"audio must have {MIN_RATE_HZ} to {MAX_RATE_HZ} samples a second · found {header.sample_rate} · "
-            "resample it before",
-        )
-    if header.frames * header.channels > MAX_VALUES:
-        raise SampleError(
-            "audio_too_long",
-            f"audio must have at most {MAX_VALUES} values over all channels · found "
-            f"{header.frames} x {header.channels} in its header · cut it, or write a header that "
-            "knows its length",
-        )
+    with _opened(content) as file:
+        header = _usable_header(file)
+        if file.subtype in _UNBOUNDED:
+            for _ in _blocks(file):
+                pass
     return header
 
 
@@ -82,23 +71,16 @@ def decode_audio(content: bytes) -> Tensor:
     Memory beyond the result is one block, whatever the number of channels.
 
     Raises:
-        SampleError: as audio_header; `truncated_audio` when there is less than the header says,
-            `bad_audio_values` when a sample is not finite.
+        SampleError: as audio_header; `truncated_audio` when there is less than was counted,
+            `bad_audio_values` when a sample is not finite or beyond MAX_PEAK.
     """
-    header = audio_header(content)
-    mono = np.empty(header.frames, dtype=np.float32)
-    filled = 0
-    with _open(content) as file:
-        while filled < header.frames:
-            block = _read_block(file)
-            if len(block) == 0:
-                raise _truncated(f"{filled} of {header.frames} frames")
+    with _opened(content) as file:
+        header = _usable_header(file)
+        mono = np.empty(header.frames, dtype=np.float32)
+        filled = 0
+        for block in _blocks(file):
             mono[filled : filled + len(block)] = block.mean(axis=1)
             filled += len(block)
-    if not np.isfinite(mono).all():
-        raise SampleError(
-            "bad_audio_values", "audio must have finite samples · found NaN or infinity · mend the clip"
-        )
     return resample(torch.from_numpy(mono), header.sample_rate)
 
 
@@ -145,65 +127,70 @@ def _used_rate(sample_rate: int) -> int:
     return round(sample_rate / _SMALL_KERNEL_HZ) * _SMALL_KERNEL_HZ
 
 
-def _open(content: bytes) -> "soundfile.SoundFile":
-    """The file with its header read."""
+@contextmanager
+def _opened(content: bytes) -> Iterator["soundfile.SoundFile"]:
+    """The file with its header read; its frames are counted."""
     import soundfile
 
-    if not content.startswith(_MAGIC) and not (content[:1] == b"\xff" and content[1:2] >= b"\xe0"):
-        raise _broken("other first bytes")  # libsndfile would try its parsers for thirty more formats
-    _require_all_bytes(content)
-    try:
-        file = soundfile.SoundFile(io.BytesIO(content))
-    except Exception as error:  # header parsers raise whatever corrupt bytes lead them to
-        raise _broken(str(error)) from error
-    if file.format not in _FORMATS:
-        file.close()
-        raise _broken(f"a {file.format} file")
-    return file
+    whole = counted(content)
+    with ExitStack() as stack:
+        if whole.startswith(_MP3_MAGIC):
+            stack.enter_context(silent_stderr())  # libmpg123 prints what it finds in damaged frames
+        try:
+            file = stack.enter_context(soundfile.SoundFile(io.BytesIO(whole)))
+        except Exception as error:  # header parsers raise whatever corrupt bytes lead them to
+            raise broken(str(error)) from error
+        if file.format not in _FORMATS:
+            raise broken(f"a {file.format} file")
+        yield file
 
 
-def _require_all_bytes(content: bytes) -> None:
-    """Refuses a WAV or Ogg file whose end is missing: libsndfile takes it for a shorter clip."""
-    if content.startswith(b"OggS"):
-        last_page = content.rfind(b"OggS")
-        flags = content[last_page + 5 : last_page + 6]
-        if not flags or not flags[0] & _OGG_LAST_PAGE:
-            raise _truncated("no last page")
-    if content.startswith(b"RIFF"):
-        end = _end_of_wav_data(content)
-        if end > len(content) + 1:  # a missing byte of padding is no loss
-            raise _truncated(f"{len(content)} of {end} bytes")
+def _usable_header(file: "soundfile.SoundFile") -> AudioHeader:
+    """What an open file holds, within all bounds; nothing is decoded."""
+    header = AudioHeader(file.frames, file.samplerate, file.channels)
+    if not 1 <= header.channels <= MAX_CHANNELS:
+        raise SampleError(
+            "bad_channels", f"audio must have 1 or 2 channels · found {header.channels} · mix it down before"
+        )
+    if not MIN_RATE_HZ <= header.sample_rate <= MAX_RATE_HZ:
+        raise SampleError(
+            "bad_sample_rate",
+            f"audio must have {MIN_RATE_HZ} to {MAX_RATE_HZ} samples a second · found {header.sample_rate} · "
+            "resample it before",
+        )
+    if header.frames * header.channels > MAX_VALUES:
+        raise SampleError(
+            "audio_too_long",
+            f"audio must have at most {MAX_VALUES} values over all channels · found "
+            f"{header.frames} x {header.channels} · cut it",
+        )
+    if header.frames < 0:
+        raise broken(f"{header.frames} frames")
+    return header
 
 
-def _end_of_wav_data(content: bytes) -> int:
-    """Where the samples of a WAV file should end; 0 when its chunks do not say."""
-    position = 12
-    for _ in range(_MAX_CHUNKS):
-        if position + 8 > len(content):
-            break
-        name, size = struct.unpack_from("<4sI", content, position)
-        if name == b"data":
-            return 0 if size == _UNKNOWN_BYTES else position + 8 + size
-        position += 8 + size + size % 2
-    return 0
+def _blocks(file: "soundfile.SoundFile") -> Iterator[NDArray[np.float32]]:
+    """All frames of an open file in blocks, (frames, channels); exactly as many as its header says."""
+    filled = 0
+    while filled < file.frames:
+        block = _read_block(file)
+        if len(block) == 0:
+            raise truncated(f"{filled} of {file.frames} frames")
+        peak = max(float(block.max()), -float(block.min()))
+        if not peak <= MAX_PEAK:
+            found = f"a peak of {peak:g}" if math.isfinite(peak) else "NaN or infinity"
+            raise SampleError(
+                "bad_audio_values",
+                f"audio must have samples near -1 to 1, at most {MAX_PEAK:g} · found {found} · scale or mend "
+                "the clip",
+            )
+        filled += len(block)
+        yield block
 
 
 def _read_block(file: "soundfile.SoundFile") -> NDArray[np.float32]:
     try:
         block: NDArray[np.float32] = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
     except Exception as error:  # decoders raise whatever corrupt bytes lead them to
-        raise _broken(str(error)) from error
+        raise broken(str(error)) from error
     return block
-
-
-def _broken(found: str) -> SampleError:
-    return SampleError(
-        "broken_audio",
-        f"audio must be a readable WAV, FLAC, Ogg or MP3 file · found {found} · replace the clip",
-    )
-
-
-def _truncated(found: str) -> SampleError:
-    return SampleError(
-        "truncated_audio", f"audio must be as long as its header says · found {found} · replace the clip"
-    )

@@ -25,12 +25,12 @@ class AudioKind:
     """See MediaKind. Its items are log-mel features, float32 (F, M)."""
 
     name: str = "audio"
-    version: int = 1
+    version: int = 2
     extensions: tuple[str, ...] = ("wav", "flac", "ogg", "mp3")
     slot_token: str = "<|endoftext11|>"
 
     def measure(self, content: bytes) -> MediaSize:
-        """Frames and sample rate."""
+        """Frames, counted, and sample rate."""
         header = audio_header(content)
         return MediaSize(frames=header.frames, sample_rate=header.sample_rate)
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from phi4train.batch import ImageInputs
-from phi4train.data.media.images import ProcessedImage, image_size, open_image
+from phi4train.data.media.image_files import image_size, open_image
+from phi4train.data.media.images import ProcessedImage
 from phi4train.data.media.kind import MediaSize
 from phi4train.errors import SampleError
 
@@ -24,7 +25,7 @@ class ImageKind:
     """See MediaKind."""
 
     name: str = "image"
-    version: int = 1
+    version: int = 2
     extensions: tuple[str, ...] = ("png", "jpg", "jpeg", "webp")
     slot_token: str = "<|endoftext10|>"
 

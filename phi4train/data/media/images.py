@@ -1,11 +1,9 @@
-"""Images as crops: opening untrusted bytes safely, choosing a crop grid, and turning pixels into model input.
+"""Images as crops: choosing a crop grid, and turning pixels into model input.
 
 Shape suffixes: C crops, S crop side in pixels, G patches per crop side.
 """
 
-import io
 import math
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,22 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ExifTags, Image
+from PIL import Image
 from torch import Tensor
 
+from phi4train.data.media.image_files import STRIP_PIXELS, strips
 from phi4train.errors import SampleError
-
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "TIFF")  # plain decoders; EPS would run ghostscript
-_TRANSPOSE_OF_ORIENTATION = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SWAPS_SIDES = (5, 6, 7, 8)
 
 
 class ProcessedImage(NamedTuple):
@@ -128,12 +115,7 @@ class ImageGeometry:
         if image.mode != "RGB":
             raise ValueError(f"image must be in RGB mode · found {image.mode} · open it with open_image")
         layout = _layout(self, *image.size)
-        # unsqueezed before permuting, strides stay channels-last: the resize is then 2.5 times as fast
-        pixels_13HW = torch.from_numpy(np.array(image))[None].permute(0, 3, 1, 2)
-        size = (layout.height, layout.width)
-        if pixels_13HW.shape[2:] != size:
-            pixels_13HW = F.interpolate(pixels_13HW, size=size, mode="bilinear", antialias=True)
-        crops = self._crops(pixels_13HW[0], layout.rows, layout.columns)
+        crops = self._crops(_resized(image, layout.height, layout.width), layout.rows, layout.columns)
         return ProcessedImage(crops, self._patch_mask(layout), (layout.rows, layout.columns))
 
     def _crops(self, pixels_3HW: Tensor, rows: int, columns: int) -> Tensor:
@@ -164,6 +146,27 @@ class ImageGeometry:
         grid_RKGG[-1, :, layout.valid_rows - (rows - 1) * G :] = False
         grid_RKGG[:, -1, :, layout.valid_columns - (columns - 1) * G :] = False
         return mask_CGG
+
+
+def _resized(image: Image.Image, height: int, width: int) -> Tensor:
+    """The pixels of an RGB image at another size, uint8 (3, height, width)."""
+    if image.width * image.height <= STRIP_PIXELS:
+        return _interpolated(_pixels_13HW(image), height, width)[0]
+    # the resize goes along the rows first, and rounds: strips of rows give the same bits, in less memory
+    pieces = (_pixels_13HW(image.crop(box)) for box in strips(image.size))
+    narrow_13HW = torch.cat([_interpolated(strip, strip.shape[2], width) for strip in pieces], dim=2)
+    return _interpolated(narrow_13HW, height, width)[0]
+
+
+def _pixels_13HW(image: Image.Image) -> Tensor:
+    # unsqueezed before permuting, strides stay channels-last: the resize is then 2.5 times as fast
+    return torch.from_numpy(np.array(image))[None].permute(0, 3, 1, 2)
+
+
+def _interpolated(pixels_13HW: Tensor, height: int, width: int) -> Tensor:
+    if pixels_13HW.shape[2:] == (height, width):
+        return pixels_13HW
+    return F.interpolate(pixels_13HW, size=(height, width), mode="bilinear", antialias=True)
 
 
 @lru_cache(maxsize=2**16)
@@ -211,102 +214,3 @@ def _grids_by_area(max_crops: int) -> tuple[tuple[int, int], ...]:
     """All (columns, rows) of at most `max_crops` crops, smallest first."""
     grids = [(i, j) for i in range(1, max_crops + 1) for j in range(1, max_crops // i + 1)]
     return tuple(sorted(grids, key=lambda grid: grid[0] * grid[1]))
-
-
-def image_size(data: bytes) -> tuple[int, int]:
-    """(width, height) in pixels as open_image would return it, read from the header alone.
-
-    Raises:
-        SampleError: cause `broken_image`; `image_too_large` beyond Pillow's own limit (about 179 megapixels).
-    """
-    image = _open_header(data)
-    width, height = image.size
-    return (height, width) if _orientation(image) in _SWAPS_SIDES else (width, height)
-
-
-def open_image(data: bytes, max_pixels: int) -> Image.Image:
-    """The decoded first frame in RGB: upright (EXIF), transparency on white, 16-bit grey scaled to 8.
-
-    Args:
-        data: a PNG, JPEG, WebP, GIF, BMP, PPM or TIFF file.
-        max_pixels: most pixels; checked from the header before anything is decoded.
-
-    Raises:
-        SampleError: cause `broken_image` or `image_too_large`.
-    """
-    image = _open_header(data)
-    width, height = image.size
-    if width * height > max_pixels:
-        found = f"{width}x{height} = {width * height} pixels"
-        raise _too_large(found, max_pixels, "shrink the image, or raise data.max_image_pixels")
-    transpose = _TRANSPOSE_OF_ORIENTATION.get(_orientation(image))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about damaged metadata, which is not used
-            image.load()
-            rgb = _to_rgb(image)
-    except SampleError:
-        raise
-    except Exception as error:  # decoders raise whatever corrupt bytes lead them to
-        raise _broken(f"{type(error).__name__}: {error}") from error
-    return rgb if transpose is None else rgb.transpose(transpose)
-
-
-def _open_header(data: bytes) -> Image.Image:
-    """An image whose pixels are not decoded yet."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # DecompressionBombWarning: max_pixels decides
-            return Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.DecompressionBombError as error:
-        max_pixels = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise _too_large(f"more ({error})", max_pixels, "shrink the image") from error
-    except Exception as error:  # header parsers raise whatever corrupt bytes lead them to
-        raise _broken(f"{type(error).__name__}: {error}") from error
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8, without decoding pixels; 1, upright, also where EXIF holds no such number.
-
-    Pillow applies that of a TIFF itself.
-    """
-    exif_bytes = image.info.get("exif")
-    if not exif_bytes:
-        return 1
-    exif = Image.Exif()
-    try:
-        exif.load(exif_bytes)
-        orientation = exif.get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged EXIF block says nothing about the pixels: take the image as upright
-        return 1
-    return orientation if orientation in _TRANSPOSE_OF_ORIENTATION else 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """The loaded image in RGB mode."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode == "F":
-        raise _broken("32-bit float pixels, whose range is unknown")
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip all above 255 to white
-        grey = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _broken(found: str) -> SampleError:
-    return SampleError(
-        "broken_image",
-        f"an image must be a readable {', '.join(_FORMATS)} file · found {found} · replace the image",
-    )
-
-
-def _too_large(found: str, max_pixels: int, remedy: str) -> SampleError:
-    return SampleError(
-        "image_too_large",
-        f"an image must have at most {max_pixels} pixels · found {found} · {remedy}",
-    )

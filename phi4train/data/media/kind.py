@@ -1,7 +1,7 @@
 """Media kinds: everything the data engine knows about a modality.
 
 records.py   which content parts and members there are        name, extensions
-indexing.py  what a member's header says                       measure(bytes) -> MediaSize
+indexing.py  how large a member is                             measure(bytes) -> MediaSize
 lengths.py   slot tokens from the index alone                  slot_length(size, limits)
 prompts.py   which token fills the slots                       slot_token
 decoding.py  bytes as model input                              process(bytes, limits) -> item
@@ -29,7 +29,7 @@ Rows = NDArray[Any]
 
 
 class MediaSize(NamedTuple):
-    """What an index keeps of a member's header; a kind uses the numbers as it likes, the rest stay 0.
+    """What an index keeps of a member; a kind uses the numbers as it likes, the rest stay 0.
 
     `width` and `height` are below 2^32 (images: pixels), `frames` below 2^63 (audio: samples per channel),
     `sample_rate` below 2^32 (audio: Hz).
@@ -64,7 +64,10 @@ class MediaKind(Protocol):
         """
 
     def measure(self, content: bytes) -> MediaSize:
-        """What the header says, nothing decoded. Raises SampleError when the member can never be used."""
+        """How large `process` will find it, without decoding it whole where the file can be counted.
+
+        Raises SampleError when the member can never be used.
+        """
 
     def slot_length(self, size: MediaSize, limits: "Limits") -> int:
         """Tokens that an item of this size takes. Raises SampleError when it is beyond a limit."""

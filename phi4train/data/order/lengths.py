@@ -12,11 +12,18 @@ from phi4train.data.media.kind import MediaKind, MediaSize, Rows
 from phi4train.data.media.limits import Limits
 from phi4train.data.media.registry import find_media_kind
 from phi4train.data.samples.frames import shown_rows
-from phi4train.data.samples.prompts import UNSUPPORTED_RECORD, unsupported_record
+from phi4train.data.samples.prompts import (
+    LONGER_THAN_CONTEXT,
+    UNSUPPORTED_RECORD,
+    longer_than_context,
+    unsupported_record,
+)
+from phi4train.data.shards.index import ShardIndex
 from phi4train.data.shards.tables import RECORD_SHAPES, SampleTable
 from phi4train.errors import SampleError
 
 _SPLITTABLE = RECORD_SHAPES.index("text")
+_UNSUPPORTED_MEDIA = "unsupported_media"
 _MAX_KNOWN_SIZES = 2**20
 _WORD = 32  # bits; a packed size is width and height, then these columns
 _SHIFTS = {"frames": 2 * _WORD, "sample_rate": 4 * _WORD, "kind": 5 * _WORD}
@@ -65,16 +72,34 @@ def measure_lengths(
         longest[with_media] += slot_tokens
         causes[with_media] = media_causes
     splittable = samples["shape"] == _SPLITTABLE
-    causes[(causes == "") & ~splittable & (longest > limits.context_tokens)] = "longer_than_context"
+    causes[(causes == "") & ~splittable & (longest > limits.context_tokens)] = LONGER_THAN_CONTEXT
     is_usable = causes == ""
     return Measured(np.where(is_usable, tokens, 0), causes, splittable, np.where(is_usable, media_costs, 0.0))
 
 
-def cause_in_words(cause: str, limits: Limits) -> str:
-    """The message of a sample that `measure_lengths` rules out."""
-    if cause == UNSUPPORTED_RECORD:
-        return str(unsupported_record(limits.num_branches))
-    return "found by the index and the limits"
+def why_unusable(index: ShardIndex, row: int, limits: Limits) -> SampleError:
+    """The error, in words and numbers, of a sample that `measure_lengths` rules out."""
+    sample = index.samples[row : row + 1]
+    if sample["cause"][0]:
+        return index.bad_sample(row)
+    if sample["branches"][0] != limits.num_branches:
+        return unsupported_record(limits.num_branches)
+    media, _ = shown_media(index, sample, limits)
+    slots = 0
+    for medium in media:
+        name = index.media_kinds[medium["kind"]]
+        kind = find_media_kind(name)
+        if kind is None:
+            return SampleError(
+                _UNSUPPORTED_MEDIA,
+                f"media must be of a kind that is registered · found {name} · add to imports what adds it",
+            )
+        try:
+            slots += kind.slot_length(MediaSize(*(int(medium[part]) for part in MediaSize._fields)), limits)
+        except SampleError as error:
+            return error
+    longest = int(sample["text_tokens"][0].max()) + slots
+    return longer_than_context(index.key(row), longest, limits.context_tokens)
 
 
 def _measure_media(
@@ -156,7 +181,7 @@ def _slot_or_cause(limits: Limits, kinds: Sequence[MediaKind | None], packed: in
     )
     kind = kinds[packed >> _SHIFTS["kind"]]
     if kind is None:
-        return 0, "unsupported_media"
+        return 0, _UNSUPPORTED_MEDIA
     try:
         return kind.slot_length(MediaSize(width, height, frames, sample_rate), limits), ""
     except SampleError as error:

@@ -32,6 +32,9 @@ CHAT_TEMPLATE_VERSION = 1
 UNSUPPORTED_RECORD = "unsupported_record"
 """Cause of a sample with another number of branches than the objective takes."""
 
+LONGER_THAN_CONTEXT = "longer_than_context"
+"""Cause of a sample, other than a text, with a branch that no context holds."""
+
 Ids = NDArray[np.int32]
 
 
@@ -104,6 +107,15 @@ def unsupported_record(num_branches: int) -> SampleError:
         UNSUPPORTED_RECORD,
         f"a record must be of {wanted} for this objective · found {found} · leave the record out, or choose "
         "an objective that takes it",
+    )
+
+
+def longer_than_context(key: str, num_tokens: int, context_tokens: int) -> SampleError:
+    """The error of a sample whose longest branch has so many tokens, media included."""
+    return SampleError(
+        LONGER_THAN_CONTEXT,
+        f"sample {key} must fit into the context · found {num_tokens} tokens, limit {context_tokens} · raise "
+        "data.context_tokens, shorten the sample or leave it out",
     )
 
 

@@ -18,20 +18,25 @@ from a converter that forgot to make parts of it.
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from phi4train.data.media.registry import find_media_kind, media_kinds, mode_of
+from phi4train.data.samples.json_objects import load_object
 from phi4train.errors import SampleError
+
+RECORD_VERSION = 1
+"""Raised when the same bytes become another sample: what was indexed and trained before was other data."""
 
 ROLES = ("system", "user", "assistant", "tool")
 """Roles a message may have; `tool` carries the result of a tool call."""
 
 MAX_FPS = 1000
 """Most frames per second of a video."""
+MAX_NAME = 200
+"""Longest name of a task or language, in characters."""
 
 _RECORD_KEYS = frozenset(
     ("text", "messages", "tools", "prompt", "chosen", "rejected", "task", "answers", "language", "meta")
@@ -157,13 +162,13 @@ def parse_sample(key: str, record: bytes) -> Sample:
         SampleError: with cause `bad_json`, `bad_record`, `bad_messages`, `bad_text`,
             `placeholder_without_media` or `placeholder_in_text`.
     """
-    fields = _load_object(record)
+    fields = load_object(record)
     unknown = sorted(fields.keys() - _RECORD_KEYS)
     if unknown:
         raise SampleError(
             "bad_record",
-            f"a record must have no keys but {sorted(_RECORD_KEYS)} · found {unknown} · rename them, or move "
-            "them into meta",
+            f"a record must have no keys but {sorted(_RECORD_KEYS)} · found {unknown!s:.200} · rename "
+            "them, or move them into meta",
         )
     shapes = [name for name in ("text", "messages", "prompt") if name in fields]
     if len(shapes) != 1:
@@ -204,30 +209,6 @@ def _refuse_placeholders_in(text: str, sample: Sample) -> None:
         )
 
 
-def _load_object(record: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(record, object_pairs_hook=_each_key_once)
-    except (ValueError, RecursionError) as error:
-        raise SampleError(
-            "bad_json", f"the JSON member must parse · found {error} · write valid JSON"
-        ) from error
-    if not isinstance(value, dict):
-        raise SampleError(
-            "bad_record",
-            f"a record must be a JSON object · found {type(value).__name__} · write one object per member",
-        )
-    return value
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; of two equal keys Python would drop the first."""
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        twice = sorted(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
-        raise ValueError(f"more than once the keys {twice!r:.80}")
-    return value
-
-
 def _common_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     answers = fields.get("answers", [])
     if isinstance(answers, str):
@@ -242,23 +223,27 @@ def _common_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
         )
     return {
         "tools": _checked_tools(tools),
-        "task": _checked_text(fields.get("task", "none"), "task"),
+        "task": _checked_name(fields.get("task", "none"), "task"),
         "answers": tuple(_checked_text(answer, "answers") for answer in answers),
-        "language": None if language is None else _checked_text(language, "language"),
+        "language": None if language is None else _checked_name(language, "language"),
         "meta": meta,
     }
 
 
 def _checked_tools(tools: list[Any]) -> tuple[Any, ...]:
     """Tools whose every text, names of keys too, the tokenizer can read: they are written into the prompt."""
-    try:
-        text = json.dumps(tools, ensure_ascii=False)
-    except RecursionError as error:
-        raise SampleError(
-            "bad_record", "tools must be nested as deep as a person would · found them deeper · flatten them"
-        ) from error
-    _checked_text(text, "tools")
+    _checked_text(json.dumps(tools, ensure_ascii=False), "tools")
     return tuple(tools)
+
+
+def _checked_name(value: Any, where: str) -> str:
+    name = _checked_text(value, where)
+    if len(name) > MAX_NAME:
+        raise SampleError(
+            "bad_record",
+            f"{where} must have at most {MAX_NAME} characters · found {len(name):,} · name what kind it is",
+        )
+    return name
 
 
 def _checked_text(value: Any, where: str) -> str:
@@ -313,8 +298,8 @@ def _parse_message(value: Any, where: str) -> Message:
         found = sorted(value) if isinstance(value, dict) else type(value).__name__
         raise SampleError(
             "bad_messages",
-            f"{where} must have role and content, nothing else · found {found} · add what is missing, and "
-            "move the rest into the record's meta",
+            f"{where} must have role and content, nothing else · found {found!s:.200} · add what is "
+            "missing, and move the rest into the record's meta",
         )
     role, content = value["role"], value["content"]
     if role not in ROLES:

@@ -1,17 +1,18 @@
 """Brace patterns of shards (`{000000..000003}`, `{a,b}`), counted before they are expanded."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from braceexpand import braceexpand
 
 from phi4train.errors import ManifestError
 
 MAX_SHARDS = 1_000_000
-"""Most shards that one pattern may name."""
+"""Most shards that the patterns of a manifest may name."""
 
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?")
 _MAX_DIGITS = 18
+_TOO_MANY = 10**15
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -21,7 +22,7 @@ def expand_braces(pattern: str) -> list[str]:
         ManifestError: braces are not balanced, or stand for more than MAX_SHARDS names.
     """
     try:
-        require_few_shards(pattern)
+        require_few_shards([pattern])
         return list(braceexpand(pattern))
     except (ValueError, RecursionError) as error:
         raise ManifestError(
@@ -29,25 +30,31 @@ def expand_braces(pattern: str) -> list[str]:
         ) from error
 
 
-def require_few_shards(pattern: str, key: str = "a shard pattern") -> None:
-    """Refuses a pattern that stands for more than MAX_SHARDS names.
+def require_few_shards(patterns: Sequence[str], key: str = "shard patterns") -> None:
+    """Refuses patterns that stand for more than MAX_SHARDS names together.
 
     Raises:
-        ManifestError: it does; begins with `key`.
+        ManifestError: they do; begins with `key`.
     """
-    number = count_expanded(pattern)
-    if number > MAX_SHARDS:
+    try:
+        numbers = [count_expanded(pattern) for pattern in patterns]
+    except RecursionError as error:
         raise ManifestError(
-            f"{key} must name at most {MAX_SHARDS:,} shards · found {number:,} in '{pattern:.80}' · "
-            "narrow its range"
+            f"{key} must nest their braces as a person would · found them deeper · write them out"
+        ) from error
+    if (number := sum(numbers)) > MAX_SHARDS:
+        longest = patterns[numbers.index(max(numbers))]
+        raise ManifestError(
+            f"{key} must name at most {MAX_SHARDS:,} shards · found {number:,}, most of them in "
+            f"'{longest:.80}' · narrow its range"
         )
 
 
 def count_expanded(pattern: str) -> int:
-    """How many names a pattern stands for; of one with unbalanced braces, any number."""
+    """How many names a pattern stands for, at most _TOO_MANY; of one with unbalanced braces, any number."""
     number = 1
     for inside in _groups(pattern):
-        number *= _count_group(inside)
+        number = min(number * _count_group(inside), _TOO_MANY)
     return number
 
 

@@ -15,17 +15,19 @@ sources:
 """
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from phi4train.data.commands import build_command
+from phi4train.data.commands import BY_NAME_ALONE, Asked, build_command
 from phi4train.data.shards.braces import expand_braces, require_few_shards
-from phi4train.errors import ManifestError, did_you_mean
+from phi4train.errors import ManifestError, did_you_mean, few
 from phi4train.yaml_files import parse_yaml, yaml_problem
 
 URL_SCHEMES = ("http", "https", "s3", "gs")
@@ -34,6 +36,8 @@ URL_SCHEMES = ("http", "https", "s3", "gs")
 _MANIFEST_KEYS = ("name", "description", "weight_by", "build", "sources")
 _SOURCE_KEYS = ("name", "shards", "weight", "licence", "split", "num_samples", "max_audio_seconds")
 _WEIGHT_BY = ("samples", "tokens")
+_MAX_PATTERN = 4096
+_ALL_SHARDS = "the shards of all sources"
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Manifest:
         build: command that makes missing shards, or None.
         path: the file it came from.
         reference: what it was loaded by, a name or the file: how commands call it.
+        asked: what else it was asked for with.
     """
 
     name: str
@@ -74,6 +79,7 @@ class Manifest:
     build: str | None
     path: Path
     reference: str
+    asked: Asked
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,11 @@ def is_url(location: str, key: str = "a remote shard") -> bool:
     return True
 
 
-def load_manifest(name: str, manifest_dirs: Sequence[Path]) -> Manifest:
+def load_manifest(name: str, manifest_dirs: Sequence[Path], asked: Asked = BY_NAME_ALONE) -> Manifest:
     """The manifest `<name>.yaml` from the first of `manifest_dirs` that has it, or in a .yaml file.
+
+    Args:
+        asked: what commands that messages name must repeat besides the name.
 
     Raises:
         ManifestError: there is none, or it does not hold; lists every problem.
@@ -117,7 +126,7 @@ def load_manifest(name: str, manifest_dirs: Sequence[Path]) -> Manifest:
             f"manifest {path} must be readable YAML · found {found} · mend the file"
         ) from error
     problems: list[str] = []
-    manifest = _parse_manifest(content, path, name, problems)
+    manifest = _parse_manifest(content, path, name, asked, problems)
     if problems or manifest is None:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise ManifestError(
@@ -136,7 +145,13 @@ def expand_shards(source: Source, manifest: Manifest, data_root: Path) -> tuple[
     missing: list[str] = []
     for pattern in source.shards:
         for name in expand_braces(pattern):
-            found = _expand_name(name, data_root)
+            try:
+                found = _expand_name(name, data_root)
+            except (OSError, ValueError) as error:  # too long, not permitted, or no pattern of pathlib
+                raise ManifestError(
+                    f"manifest {manifest.name}, source {source.name}: a shard's path must be one that can be "
+                    f"looked up · found '{name:.80}': {error!s:.200} · mend it, or its permissions"
+                ) from error
             refs += found
             if not found:
                 missing.append(name)
@@ -147,12 +162,12 @@ def expand_shards(source: Source, manifest: Manifest, data_root: Path) -> tuple[
             remedy = f"run `{build_command(manifest.build, data_root)}`"
         raise ManifestError(
             f"manifest {manifest.name}, source {source.name}: every shard must exist in {data_root} · "
-            f"found no {', '.join(missing)} · {remedy}"
+            f"found no {', '.join(few(missing))} · {remedy}"
         )
     if twice:
         raise ManifestError(
             f"manifest {manifest.name}, source {source.name}: a shard must be named once · "
-            f"found more than once {', '.join(twice)} · mend the patterns"
+            f"found more than once {', '.join(few(twice))} · mend the patterns"
         )
     return tuple(refs)
 
@@ -174,7 +189,9 @@ def _find_manifest(name: str, manifest_dirs: Sequence[Path]) -> Path:
     )
 
 
-def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str]) -> Manifest | None:
+def _parse_manifest(
+    content: Any, path: Path, reference: str, asked: Asked, problems: list[str]
+) -> Manifest | None:
     if not isinstance(content, dict):
         problems.append(
             f"a manifest must be a mapping · found {type(content).__name__} · write at least name, "
@@ -184,7 +201,9 @@ def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str
     _report_unknown(content, _MANIFEST_KEYS, "", problems)
     weight_by = content.get("weight_by", "samples")
     if weight_by not in _WEIGHT_BY:
-        problems.append(f"weight_by must be samples or tokens · found {weight_by!r} · choose one of the two")
+        problems.append(
+            f"weight_by must be samples or tokens · found {weight_by!r:.80} · choose one of the two"
+        )
     values = content.get("sources")
     if not isinstance(values, list) or not values:
         problems.append(
@@ -194,10 +213,13 @@ def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str
     sources = [_parse_source(value, f"sources[{i}]", problems) for i, value in enumerate(values)]
     names = [source.name for source in sources]
     problems += [
-        f"source names must be unique · found '{name}' {names.count(name)} times · rename all but one"
-        for name in sorted(set(names))
-        if names.count(name) > 1
+        f"source names must be unique · found '{name:.80}' {number} times · rename all but one"
+        for name, number in sorted(Counter(names).items())
+        if number > 1
     ]
+    if not problems:
+        patterns = [shard for source in sources for shard in source.shards]
+        problems += _shard_problems(patterns, _ALL_SHARDS)
     if sources and not any(source.weight > 0 for source in sources):
         problems.append("at least one source must have a positive weight · found none · raise a weight")
     return Manifest(
@@ -208,6 +230,7 @@ def _parse_manifest(content: Any, path: Path, reference: str, problems: list[str
         build=_text(content, "build", "", problems) if "build" in content else None,
         path=path,
         reference=reference,
+        asked=asked,
     )
 
 
@@ -224,17 +247,11 @@ def _parse_source(value: Any, where: str, problems: list[str]) -> Source:
     shards = [shards] if isinstance(shards, str) else shards
     if not isinstance(shards, list) or not shards or not all(isinstance(shard, str) for shard in shards):
         problems.append(
-            f"{prefix}shards must be a list of at least one path, pattern or URL · found {shards!r} · name a "
-            "shard"
+            f"{prefix}shards must be a list of at least one path, pattern or URL · found {shards!r:.80} · "
+            "name a shard"
         )
         shards = []
-    for shard in shards:
-        try:
-            is_url(shard, f"{prefix}shards, where remote,")
-            if "{" in shard:
-                require_few_shards(shard, f"a pattern of {prefix}shards")
-        except ManifestError as error:
-            problems.append(str(error))
+    problems += _shard_problems(shards, f"{prefix}shards")
     return Source(
         name=_text(value, "name", prefix, problems),
         shards=tuple(shards),
@@ -248,12 +265,31 @@ def _parse_source(value: Any, where: str, problems: list[str]) -> Source:
     )
 
 
+def _shard_problems(shards: Sequence[str], key: str) -> list[str]:
+    """What is wrong with the patterns of a source."""
+    long = [shard for shard in shards if len(shard) > _MAX_PATTERN]
+    if long:
+        return [
+            f"{key} must have at most {_MAX_PATTERN:,} characters each · found {len(long[0]):,} in "
+            f"'{long[0]:.80}' · shorten it, or list several"
+        ]
+    problems = []
+    try:
+        for shard in shards:
+            is_url(shard, f"{key}, where remote,")
+        require_few_shards(shards, key)
+    except ManifestError as error:
+        problems.append(str(error))
+    return problems
+
+
 def _report_unknown(value: Mapping[Any, Any], known: Sequence[str], prefix: str, problems: list[str]) -> None:
     for key in value:
         if key not in known:
-            hint = did_you_mean(str(key), known)
+            name = f"{key!s:.80}"
+            hint = did_you_mean(name, known)
             problems.append(
-                f"{prefix}{key} must be a key of a manifest · found no such key{hint} · rename or remove it"
+                f"{prefix}{name} must be a key of a manifest · found no such key{hint} · rename or remove it"
             )
 
 
@@ -261,36 +297,44 @@ def _text(value: Mapping[str, Any], key: str, prefix: str, problems: list[str]) 
     found = value.get(key)
     if isinstance(found, str) and found:
         return found
-    problems.append(f"{prefix}{key} must be a text · found {found!r} · write one, in quotes if need be")
+    problems.append(f"{prefix}{key} must be a text · found {found!r:.80} · write one, in quotes if need be")
     return "?"
 
 
 def _weight(value: Mapping[str, Any], prefix: str, problems: list[str]) -> float:
-    weight = value.get("weight")
-    is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if is_number and 0 <= float(weight or 0) < float("inf"):
-        return float(weight or 0)
-    problems.append(f"{prefix}weight must be a number, zero or more · found {weight!r} · correct it")
+    weight = _finite(value.get("weight"))
+    if weight is not None and weight >= 0:
+        return weight
+    problems.append(
+        f"{prefix}weight must be a number, zero or more · found {value.get('weight')!r:.80} · correct it"
+    )
     return 0.0
+
+
+def _finite(value: Any) -> float | None:
+    """A number as a float; None where it is none, or one that no float holds."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
+        return None
+    return float(value)
 
 
 def _num_samples(value: Mapping[str, Any], prefix: str, problems: list[str]) -> int | None:
     number = value.get("num_samples")
-    if number is None or (isinstance(number, int) and not isinstance(number, bool) and number > 0):
+    if number is None or (isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**63):
         return number
     problems.append(
-        f"{prefix}num_samples must be a positive integer · found {number!r} · correct it, or leave it out"
+        f"{prefix}num_samples must be a positive integer · found {number!r:.80} · correct it, or leave it out"
     )
     return None
 
 
 def _max_audio_seconds(value: Mapping[str, Any], prefix: str, problems: list[str]) -> float | None:
-    seconds = value["max_audio_seconds"]
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < float("inf"):
-        return float(seconds)
+    seconds = _finite(value["max_audio_seconds"])
+    if seconds is not None and seconds > 0:
+        return seconds
     problems.append(
-        f"{prefix}max_audio_seconds must be a number above zero · found {seconds!r} · correct it, or leave "
-        "it out"
+        f"{prefix}max_audio_seconds must be a number above zero · found {value['max_audio_seconds']!r:.80} · "
+        "correct it, or leave it out"
     )
     return None
 
@@ -310,7 +354,15 @@ def _expand_name(name: str, data_root: Path) -> list[ShardRef]:
     if not any(sign in name for sign in "*?["):
         location = data_root / path  # an absolute path stays as it is
         return [ShardRef(name, str(location))] if location.is_file() else []
-    found = sorted(root.glob(str(path.relative_to(path.anchor)) if path.is_absolute() else name))
-    return [
-        ShardRef(str(p if path.is_absolute() else p.relative_to(root)), str(p)) for p in found if p.is_file()
-    ]
+    pattern = path.relative_to(path.anchor) if path.is_absolute() else path
+    found = [p for p in sorted(root.glob(str(pattern))) if p.is_file() and not _is_hidden(p, root, pattern)]
+    return [ShardRef(str(p if path.is_absolute() else p.relative_to(root)), str(p)) for p in found]
+
+
+def _is_hidden(path: Path, root: Path, pattern: Path) -> bool:
+    """Whether a part of a path begins with a dot that the pattern does not write, as `*` in a shell."""
+    with_dot = [part for part in pattern.parts if part.startswith(".")]
+    return any(
+        part.startswith(".") and not any(fnmatchcase(part, known) for known in with_dot)
+        for part in path.relative_to(root).parts
+    )

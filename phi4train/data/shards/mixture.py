@@ -10,12 +10,16 @@ from phi4train.data.commands import index_command
 from phi4train.data.media.kind import Rows
 from phi4train.data.media.limits import Limits
 from phi4train.data.samples.tokenizer import Tokenizer
-from phi4train.data.shards.index import INDEX_AGAIN, MappedArrays, ShardIndex, index_folder, load_index
+from phi4train.data.shards.arrays import MappedArrays
+from phi4train.data.shards.index import ShardIndex, clear_leftovers, index_folder, load_index
 from phi4train.data.shards.indexing import build_index
 from phi4train.data.shards.manifest import Manifest, ShardRef, expand_shards
 from phi4train.data.shards.source import ShardSource
-from phi4train.data.shards.tables import SampleTable
-from phi4train.errors import ManifestError
+from phi4train.data.shards.tables import MAX_TASKS, SampleTable
+from phi4train.errors import ManifestError, few
+
+CHECKED_BYTES = 2 * 2**30
+"""Most bytes of indexes that are read when a mixture is opened: a second or two."""
 
 
 @dataclass(frozen=True)
@@ -62,35 +66,46 @@ class Mixture:
         sources: the sources with a positive weight.
         shards: indexes by (source, shard).
         fingerprint: sha256 over what the manifest mixes: names, weights, shards' contents, tokenizer.
+        index_command: indexes its shards that have no index that fits.
     """
 
     manifest: Manifest
     sources: tuple[MixtureSource, ...]
     shards: tuple[tuple[ShardIndex, ...], ...]
     fingerprint: str
+    index_command: str
 
 
 def index_manifest(
     manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer: Tokenizer, rebuild: bool = False
 ) -> list[str]:
-    """Indexes every shard whose index is missing or stale (all of them with `rebuild`); returns their names.
+    """Indexes every shard whose index is missing, stale or damaged; returns their names.
+
+    Several processes may do so at once. What a killed one has left of an index goes.
+
+    Args:
+        rebuild: indexes all of them.
 
     Raises:
         ManifestError: a shard is missing, truncated or refused.
     """
     source, done = ShardSource(cache_dir), []
-    for part in manifest.sources:
-        for ref in expand_shards(part, manifest, data_root):
-            if rebuild or not _is_indexed(ref, cache_dir, tokenizer, source):
-                build_index(ref.location, ref.name, tokenizer, source, cache_dir)
-                done.append(ref.name)
+    refs = [ref for part in manifest.sources for ref in expand_shards(part, manifest, data_root)]
+    clear_leftovers(index_folder(ref.location, cache_dir) for ref in refs)
+    for ref in refs:
+        if rebuild or not _is_indexed(ref, cache_dir, tokenizer, source):
+            build_index(ref.location, ref.name, tokenizer, source, cache_dir)
+            done.append(ref.name)
     return done
 
 
 def _is_indexed(ref: ShardRef, cache_dir: Path, tokenizer: Tokenizer, source: ShardSource) -> bool:
+    """Whether a shard has an index that is its own and whole."""
     folder = index_folder(ref.location, cache_dir)
     try:
-        load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, MappedArrays())
+        fingerprint = tokenizer.fingerprint
+        index = load_index(ref.location, ref.name, folder, fingerprint, source, MappedArrays(), command="")
+        index.check_arrays()
     except ManifestError:
         return False
     return True
@@ -99,39 +114,72 @@ def _is_indexed(ref: ShardRef, cache_dir: Path, tokenizer: Tokenizer, source: Sh
 def open_mixture(manifest: Manifest, data_root: Path, cache_dir: Path, tokenizer: Tokenizer) -> Mixture:
     """The indexes of a manifest's shards, compared with them by size and a probe (`data check` compares all).
 
+    Up to CHECKED_BYTES of indexes are compared with their checksums, too; of a larger mixture each is when
+    it is first read.
+
     Raises:
-        ManifestError: a shard or an index is missing or stale, or a source has no samples.
+        ManifestError: a shard or an index is missing, stale or damaged, or a source has no samples.
     """
     source, arrays = ShardSource(cache_dir), MappedArrays()
+    command = index_command(manifest.reference, data_root, manifest.asked)
     problems: list[str] = []
     opened: list[tuple[ShardIndex, ...]] = []
     used = [part for part in manifest.sources if part.weight > 0]
     for part in used:
         indexes = []
         for ref in expand_shards(part, manifest, data_root):
+            folder = index_folder(ref.location, cache_dir)
             try:
-                folder = index_folder(ref.location, cache_dir)
                 indexes.append(
-                    load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, arrays)
+                    load_index(ref.location, ref.name, folder, tokenizer.fingerprint, source, arrays, command)
                 )
             except ManifestError as error:
                 problems.append(str(error))
         opened.append(tuple(indexes))
+    if not problems:
+        problems = _damages([index for indexes in opened for index in indexes])
     if problems:
-        remedy = f"run `{index_command(manifest.reference, data_root)}`"
-        raise ManifestError("\n".join(problem.replace(INDEX_AGAIN, remedy) for problem in problems))
+        raise ManifestError("\n".join(few(problems)))
+    _require_few_tasks(manifest, opened)
     sources = tuple(
         MixtureSource(part.name, part.weight, indexes, part.max_audio_seconds)
         for part, indexes in zip(used, opened, strict=True)
     )
     for part, mixed in zip(used, sources, strict=True):
-        if mixed.num_samples == 0 or part.num_samples not in (None, mixed.num_samples):
+        where, number = f"manifest {manifest.name}, source {part.name}", len(mixed.tables)
+        if mixed.num_samples == 0:
             raise ManifestError(
-                f"manifest {manifest.name}, source {part.name}: num_samples must be "
-                f"{part.num_samples or 'some'} · "
-                f"found {mixed.num_samples} · mend num_samples or the shards"
+                f"{where} must have samples · found none in its {number:,} shards · add some, or leave it out"
             )
-    return Mixture(manifest, sources, tuple(opened), _fingerprint(manifest, sources, opened, tokenizer))
+        if part.num_samples not in (None, mixed.num_samples):
+            raise ManifestError(
+                f"{where} must have num_samples={part.num_samples} as it says · found {mixed.num_samples} "
+                f"in its {number:,} shards · mend num_samples or the shards"
+            )
+    fingerprint = _fingerprint(manifest, sources, opened, tokenizer)
+    return Mixture(manifest, sources, tuple(opened), fingerprint, command)
+
+
+def _require_few_tasks(manifest: Manifest, opened: Sequence[Sequence[ShardIndex]]) -> None:
+    tasks = {task for indexes in opened for index in indexes for task in index.summary.tasks}
+    if len(tasks) > MAX_TASKS:
+        raise ManifestError(
+            f"manifest {manifest.name} must have samples of at most {MAX_TASKS} different tasks · found "
+            f"{len(tasks):,}, such as '{min(tasks):.80}' · name kinds of tasks, the rest goes into meta"
+        )
+
+
+def _damages(indexes: Sequence[ShardIndex]) -> list[str]:
+    """What is wrong with the arrays of indexes that are small enough to be read now."""
+    problems: list[str] = []
+    if sum(index.num_bytes for index in indexes) > CHECKED_BYTES:
+        return problems
+    for index in indexes:
+        try:
+            index.check_arrays()
+        except ManifestError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _fingerprint(

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import weakref
 from collections import OrderedDict
 from pathlib import Path
@@ -23,10 +24,11 @@ class ByteSource(Protocol):
 
 
 class LocalSource:
-    """Shards on disk; keeps at most `max_open` files open."""
+    """Shards on disk; keeps at most `max_open` files open, and a small part of what the process may have."""
 
     def __init__(self, max_open: int = 64) -> None:
-        self._max_open = max_open
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._max_open = min(max_open, max(allowed // 16, 2))  # a run has several sources
         self._handles: OrderedDict[str, int] = OrderedDict()
         weakref.finalize(self, _close_all, self._handles)
 

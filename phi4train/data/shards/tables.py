@@ -8,6 +8,9 @@ from phi4train.data.media.kind import Rows
 
 MAX_BRANCHES = 2
 
+MAX_TASKS = 4096
+"""Most names of tasks in a shard, and in a mixture: each is measured and reported by itself."""
+
 SAMPLE_DTYPE = np.dtype(
     [
         ("offset", "<u8"),  # of the JSON member's content in the shard, bytes

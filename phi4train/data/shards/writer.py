@@ -1,17 +1,17 @@
 """Writes samples into tar shards, each of which is complete or not there."""
 
-import io
+import glob
 import json
 import os
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from phi4train.data.media.registry import kind_of_extension, media_kinds
 from phi4train.errors import ManifestError
-from phi4train.files import publish_file
+from phi4train.files import TEMPORARY_MARK, open_claimed, publish_file, remove_dead
 
 _BLOCK = tarfile.BLOCKSIZE
 
@@ -21,7 +21,7 @@ class ShardWriter:
 
     The bytes depend on the samples alone (fixed times, owners and modes). A shard appears under its
     name only when it is complete: written under a temporary name, synced, renamed. When the block is
-    left by an exception, the unfinished shard is removed.
+    left by an exception, the unfinished shard is removed; what killed writers left goes when the next begins.
 
     Args:
         prefix: folder and beginning of the shards' names.
@@ -36,10 +36,11 @@ class ShardWriter:
         """Complete shards, in order."""
         self._prefix = prefix
         self._max_shard_bytes = max_shard_bytes
-        self._file: io.BufferedWriter | None = None
+        self._file: BinaryIO | None = None
         self._written_bytes = 0
         self._keys: set[str] = set()
         prefix.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead(prefix.parent.glob(f"{glob.escape(prefix.name)}-[0-9]*.tar{TEMPORARY_MARK}*"))
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +74,7 @@ class ShardWriter:
             self._finish_shard()
         try:
             if self._file is None:
-                self._file = self._temporary_path.open("wb")
+                self._file = open_claimed(self._temporary_path)
             self._file.write(packed)
         except OSError as error:
             self._discard_shard()
@@ -87,7 +88,7 @@ class ShardWriter:
 
     @property
     def _temporary_path(self) -> Path:
-        return self._next_path.with_suffix(f".tar.tmp-{os.getpid()}")
+        return self._next_path.with_suffix(f".tar{TEMPORARY_MARK}{os.getpid()}")
 
     def _finish_shard(self) -> None:
         if self._file is None:

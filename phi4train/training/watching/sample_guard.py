@@ -2,6 +2,7 @@
 
 import lightning as L
 
+from phi4train.data.batches.bad_samples import BadSampleLimits
 from phi4train.data.batches.loader import StepBatch
 from phi4train.errors import BadDataError
 from phi4train.run.run_folder import RunFolder, append_line
@@ -29,8 +30,7 @@ class SampleGuard(L.Callback):
     ) -> None:
         self._folder = folder
         self._progress = progress
-        self._max_bad_fraction = max_bad_fraction
-        self._max_bad_in_a_row = max_bad_in_a_row
+        self._limits = BadSampleLimits(max_bad_fraction, max_bad_in_a_row)
         self._writes = writes
 
     def on_train_batch_start(
@@ -41,7 +41,10 @@ class SampleGuard(L.Callback):
         for skipped in skipped_samples if self._writes else ():
             append_line(self._folder.skipped, {"step": batch.step, **vars(skipped)})
         self._progress.add(batch)
-        broken = self._broken_limit() if skipped_samples else None
+        if not skipped_samples:
+            return
+        so_far = self._progress
+        broken = self._limits.broken_by(so_far.skipped_samples, so_far.samples, so_far.bad_in_a_row)
         if broken is not None:
             limit, found = broken
             causes = sorted({skipped.cause for skipped in skipped_samples})
@@ -50,23 +53,3 @@ class SampleGuard(L.Callback):
                 "run `phi4train data check`, mend the shards or raise the limit; "
                 "the last checkpoint is untouched"
             )
-
-    def _broken_limit(self) -> tuple[str, str] | None:
-        """The limit that the samples so far break, and how many do.
-
-        The share counts once one bad sample may be within it.
-        """
-        bad, in_a_row = self._progress.skipped_samples, self._progress.bad_in_a_row
-        allowed = self._max_bad_fraction * (bad + self._progress.samples)
-        if bad > allowed and (allowed >= 1 or self._max_bad_fraction == 0):
-            return (
-                f"at most data.max_bad_fraction={self._max_bad_fraction:g} of the samples may be unusable",
-                f"{bad} of {bad + self._progress.samples}",
-            )
-        if in_a_row >= self._max_bad_in_a_row:
-            return (
-                f"fewer than data.max_bad_in_a_row={self._max_bad_in_a_row} samples may be unusable without "
-                "a step that has a good one",
-                f"{in_a_row}",
-            )
-        return None

@@ -24,7 +24,7 @@ def wandb_sink(
     except ImportError as error:
         raise ConfigError(
             "logger.wandb_project needs the package wandb · found it not installed · "
-            "install it with `pip install 'phi4train[wandb]'`, or set logger.wandb_project=null"
+            "install it with `pip install 'wandb>=0.19'`, or set logger.wandb_project=null"
         ) from error
     run = wandb.init(
         project=project,

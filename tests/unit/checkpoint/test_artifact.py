@@ -11,6 +11,7 @@ from torch import Tensor
 from phi4train.checkpoint.artifact import (
     Artifact,
     all_components,
+    artifact_in,
     find_component,
     hash_tensors,
     load_component,
@@ -174,3 +175,28 @@ def test_a_parent_of_numbers_that_are_not_finite_is_refused_when_it_is_loaded(
         CheckpointError, match=r"root/x.safetensors must .* · found 3 of 3 numbers of w NaN or"
     ):
         load_component(artifact, "x")
+
+
+def test_a_run_folder_means_the_artifact_in_it(tmp_path: Path) -> None:
+    artifact = save(tmp_path / "runs" / "lm" / "demo" / "artifact", {"language_model": 1.0})
+    for path in (artifact.path, artifact.path.parent):
+        assert artifact_in(path) == artifact.path
+        assert open_artifact(path, needed_by="the test") == artifact
+    assert artifact_in(tmp_path / "nowhere") == tmp_path / "nowhere"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [[], ["config.json", "model-00001-of-00002.safetensors", "tokenizer.json"], ["metrics.jsonl", ".lock"]],
+)
+def test_a_folder_that_is_no_artifact_is_told_as_such_and_nobody_is_to_delete_it(
+    files: list[str], tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(CheckpointError) as caught:
+        open_artifact(tmp_path, needed_by="stage `sft`")
+    told = str(caught.value)
+    assert f"found neither in {tmp_path}, which holds {sorted(files)[0] if files else 'nothing'}" in told
+    assert told.endswith("· correct the path")
+    assert not {"delete", "again", "overwrite", "set aside"} & {*told.replace(",", "").split()}

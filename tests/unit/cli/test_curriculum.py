@@ -20,7 +20,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """Configurations of the stages that would have been brought up to date."""
     configs: list[Config] = []
 
-    def bring_up_to_date(stages: list[str], load: Any, console: object) -> None:
+    def bring_up_to_date(stages: list[str], load: Any, console: object, may_replace: bool) -> None:
         configs.extend(load(stage) for stage in stages)
 
     fake = SimpleNamespace(run_curriculum=bring_up_to_date)

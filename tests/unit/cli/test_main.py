@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import phi4train
 from phi4train.cli.main import main
 from phi4train.config.schema import Config
 from phi4train.errors import CheckpointError, StageInterrupted
@@ -57,15 +58,27 @@ def test_a_multirun_trains_each_value_in_a_folder_of_its_own(trained: list[Confi
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["multirun.yaml"]
 
 
-def test_a_multirun_with_a_mistake_trains_nothing(
+def test_a_multirun_trains_what_it_can_and_names_what_it_cannot(
     trained: list[Config], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["-m", "stage=lm_sft", "scale=demo", "schedule.decay_fraction=0.5,2"]) == 2
-    assert trained == []
+    arguments = ["-m", "stage=lm_sft", "scale=demo", "schedule.decay_fraction=0.5,2,0.25"]
+    assert main(arguments) == 2
+    assert [config.schedule.decay_fraction for config in trained] == [0.5, 0.25]
     assert (
-        "schedule.decay_fraction must be between 0 and 1 · found 2.0 · choose a number that is"
-        in capsys.readouterr().err
+        "found 1 of 3 that were not:\n  schedule.decay_fraction=2: schedule.decay_fraction must be between 0 "
+        "and 1 · found 2.0 · choose a number that is\n · mend" in capsys.readouterr().err
     )
+
+
+def test_a_multirun_of_mistakes_alone_writes_nothing(trained: list[Config], tmp_path: Path) -> None:
+    assert main(["-m", "stage=lm_sft", "scale=demo", f"seed={2**64},-1"]) == 2
+    assert main(["-m", "stage=lm_sft", "scale=demo", "seed=1,2", "lrr=3"]) == 2
+    assert trained == [] and list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == main(["stage=lm_sft", "--version"]) == 0
+    assert capsys.readouterr().out == f"phi4train {phi4train.__version__}\n" * 2
 
 
 def test_a_users_folder_and_flags_may_stand_anywhere(trained: list[Config], tmp_path: Path) -> None:
@@ -93,6 +106,15 @@ def test_help_lists_stages_scales_verbs_and_flags(
         "--config-dir",
     ):
         assert word in text
+
+
+def test_help_lists_the_stages_of_a_users_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage" / "mine.yaml").write_text('description: "\\x1b[2J of my own."\n')
+    for flag in (["--config-dir", str(tmp_path)], [f"--config-dir={tmp_path}"], ["-cd", str(tmp_path)]):
+        assert main(["--help", *flag]) == main([*flag, "-h"]) == 0
+        assert capsys.readouterr().out.count(r"\x1b[2J of my own.") == 2
+    assert main(["--help", "--config-dir", "nowhere"]) == 2
 
 
 def test_help_of_a_stage_shows_its_values(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,9 +191,8 @@ def test_a_disk_that_fails_is_the_users_to_mend(tmp_path: Path, capsys: pytest.C
     arguments = ["stage=lm_sft", "scale=demo", f"run.root={tmp_path}/file/x"]
     assert main(arguments) == 2
     err = capsys.readouterr().err
-    assert err.startswith(
-        f"error: {tmp_path}/file/x/lm_sft/demo must be usable · found Not a directory · free"
-    )
+    place = f"{tmp_path}/file/x/lm_sft/demo"
+    assert err.startswith(f"error: {place} must lead through folders only · found Not a directory · correct")
     with pytest.raises(NotADirectoryError):
         main([*arguments, "--debug"])
 

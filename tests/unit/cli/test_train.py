@@ -9,7 +9,7 @@ import pytest
 
 from phi4train.cli import train
 from phi4train.config.schema import Config
-from phi4train.errors import CheckpointError, ConfigError
+from phi4train.errors import CheckpointError, ConfigError, SweepError
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def test_hydra_leaves_argv_and_environment_as_they_were(
     assert sys.argv is before and os.environ.get("HYDRA_FULL_ERROR") == full_error
 
 
-def test_trials_train_one_after_the_other_until_one_fails(
+def test_trials_train_one_after_the_other_and_one_that_fails_is_named(
     trained: list[Config], monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     monkeypatch.chdir(str(tmp_path))
-    with pytest.raises(CheckpointError):
+    with pytest.raises(SweepError, match="found 1 of 2 that were not:\n  lm_pretrain/demo-seed-2: no space"):
         train.run(["-m", "stage=lm_pretrain", "scale=demo", "seed=1,2"])
     assert [config.seed for config in trained] == [1]
 
@@ -61,12 +61,32 @@ def test_problems_of_the_words_and_of_the_values_are_told_together(trained: list
     assert trained == []
 
 
-def test_another_launcher_would_compose_elsewhere_and_is_refused(
-    trained: list[Config], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(train, "_run_hydra", lambda _: [])
-    with pytest.raises(ConfigError, match="must compose its trials in this process"):
-        train.run(["-m", "stage=lm_sft", "seed=1,2"])
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["-m", "--cfg", "job"], "--multirun and --cfg"),
+        (["--cfg", "job", "--info"], "--cfg and --info"),
+        (["--dry-run", "--cfg", "job"], "--dry-run and --cfg"),
+        (["--resolve"], "it alone"),
+        (["-p", "optimizer"], "it alone"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_told(words: list[str], found: str, trained: list[Config]) -> None:
+    with pytest.raises(ConfigError, match=f"found {found} · "):
+        train.run(["stage=lm_sft", *words])
+    assert trained == []
+
+
+def test_hydras_own_help_needs_no_stage_and_minds_none(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--hydra-help"], ["stage=lm_sft", "--hydra-help"]):
+        with pytest.raises(SystemExit) as caught:
+            train.run(words)
+        assert caught.value.code == 0 and "Hydra" in capsys.readouterr().out
+
+
+def test_a_completion_that_is_asked_for_halfway_is_an_error_of_one_line() -> None:
+    with pytest.raises(ConfigError, match="Expecting one subcommand"):
+        train.run(["-sc"])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +102,7 @@ def test_another_launcher_would_compose_elsewhere_and_is_refused(
 def test_flags_that_unpickle_or_compose_from_elsewhere_are_refused(
     words: list[str], trained: list[Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "_run_hydra", lambda _: pytest.fail("Hydra must not see them"))
+    monkeypatch.setattr(train, "_run_hydra", lambda *_: pytest.fail("Hydra must not see them"))
     with pytest.raises(
         ConfigError, match=r"must compose from recipes and words · found --[a-z]+-[a-z]+ · remove it"
     ):

@@ -130,3 +130,67 @@ def test_parents_that_lead_back_are_refused(own: Path) -> None:
     write(own / "stage" / "b.yaml", "defaults: [mine]\nparents: [a]\n")
     with pytest.raises(ConfigError, match="must not lead back to a stage · found a -> b -> a"):
         load_config(["stage=a"], own)
+
+
+@pytest.mark.parametrize("init", ["{lora.vision: null}", "{lora: {vision: null}}"])
+def test_a_derived_recipe_drops_what_it_inherits_with_null(init: str, tmp_path: Path) -> None:
+    text = "defaults: [vision_sft]\nparents: [vision_sft]\n"
+    write(tmp_path / "stage" / "mine.yaml", text)
+    with pytest.raises(
+        ConfigError, match=r"found 'lora.vision', which one hands on .* init: \{lora.vision: null\}"
+    ):
+        load_config(["stage=mine"], tmp_path)
+    write(tmp_path / "stage" / "mine.yaml", f"{text}init: {init}\n")
+    config = load_config(["stage=mine"], tmp_path)
+    assert (config.parents, config.init) == (["vision_sft"], {})
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "key"),
+    [
+        ("init.lora.vision=null", "init", "lora.vision"),
+        ("run.parents.vision_pretrain=null", "parents", "vision_pretrain"),
+        ("optimizer.lr_multipliers.lora.vision=null", "lr_multipliers", "lora.vision"),
+        ("model.lora.speech=null", "lora", "speech"),
+    ],
+)
+def test_null_drops_an_entry_of_every_mapping(override: str, section: str, key: str, tmp_path: Path) -> None:
+    write(tmp_path / "stage" / "mine.yaml", "defaults: [vision_sft]\nparents: [vision_sft]\n")
+    dropped = [] if override.startswith("init") else ["init.lora.vision=null"]
+    config = load_config(["stage=mine", *dropped, override], tmp_path)
+    mappings = {
+        "init": config.init, "parents": config.run.parents, "lr_multipliers": config.optimizer.lr_multipliers,
+        "lora": config.model.lora,
+    }  # fmt: skip
+    assert key not in mappings[section]
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "wrong", "is_told"),
+    [
+        ("seed: x", "trainable: [seedling]", True),
+        ("description: [1]", "trainable: [description]", True),
+        ("checkpoint: 3", "safety: {max_bad_steps: 0}", True),
+        ("data: {max_crops: x}", "data: {max_frames: 0}", True),
+        ("data: {spec_augment: 3}", "model: {audio: {num_mels: 0}}", False),
+    ],
+)
+def test_problems_of_what_could_be_read_are_told_beside_what_could_not(
+    unreadable: str, wrong: str, is_told: bool, tmp_path: Path
+) -> None:
+    def problems(*texts: str) -> set[str]:
+        for number, text in enumerate(texts):
+            below = "lm_sft" if number == 0 else f"mine{number - 1}"
+            write(tmp_path / "stage" / f"mine{number}.yaml", f"defaults: [{below}]\n{text}\n")
+        with pytest.raises(ConfigError) as caught:
+            load_config([f"stage=mine{len(texts) - 1}", "scale=demo"], tmp_path)
+        return {*caught.value.problems}
+
+    alone = {problem for problem in problems(wrong) if "must be" in problem or "must name" in problem}
+    assert (alone <= problems(wrong, unreadable)) is is_told
+
+
+def test_a_folder_of_any_name_is_searched(tmp_path: Path) -> None:
+    folder = tmp_path / "it's $own, (1)"
+    write(folder / "stage" / "mine.yaml", "defaults: [vision_sft]\nseed: 5\n")
+    assert load_config(["stage=mine"], folder).seed == 5

@@ -7,8 +7,8 @@ import pytest
 from phi4train.config.catalog import Catalog
 from phi4train.config.load import load_config
 from phi4train.config.overrides import check_overrides
-from phi4train.config.run_names import run_name_problems
-from phi4train.config.trials import name_trial
+from phi4train.config.run_names import default_artifact, run_name_problems, within_bytes
+from phi4train.config.schema import Config, RunPathsConfig
 from phi4train.errors import ConfigError
 
 
@@ -34,11 +34,6 @@ def test_it_is_refused_before_anything_is_composed(word: str) -> None:
     assert word not in checked.accepted
 
 
-def test_every_name_of_a_sweep_is_judged() -> None:
-    checked = check_overrides(["stage=lm_sft", "run.name=a,..,b"], Catalog(), multirun=True)
-    assert len(checked.problems) == 1 and "found '..'" in checked.problems[0]
-
-
 def test_a_name_that_a_recipe_or_an_interpolation_gives_is_judged_too(tmp_path: Path) -> None:
     (tmp_path / "scale").mkdir()
     (tmp_path / "scale" / "mine.yaml").write_text("# @package _global_\nrun:\n  name: ../mine\n")
@@ -48,7 +43,19 @@ def test_a_name_that_a_recipe_or_an_interpolation_gives_is_judged_too(tmp_path: 
         load_config(["stage=lm_sft", "run.name=${run.root}/${scale}"])
 
 
-def test_the_name_of_a_trial_that_no_folder_could_have_is_refused() -> None:
-    overrides = ["stage=lm_sft", f"description={'x' * 250}"]
-    with pytest.raises(ConfigError, match=r"run\.name must have at most 255 bytes"):
-        name_trial(load_config(overrides), overrides, ["description"])
+@pytest.mark.parametrize("name", ["x" * 300, "ü" * 200, "aü" * 150])
+def test_a_name_is_brought_within_the_bytes_of_a_folder(name: str) -> None:
+    short = within_bytes(name)
+    assert 240 < len(short.encode()) <= 255 and short[:100] == name[:100]
+    assert within_bytes(f"{name}!") != short and list(run_name_problems(short)) == []
+    assert within_bytes(name[:100]) == name[:100]
+
+
+def test_a_parent_is_looked_for_under_the_runs_name_and_then_under_the_scales(tmp_path: Path) -> None:
+    config = Config(stage="b", scale="demo", run=RunPathsConfig(root=str(tmp_path), name="try2"))
+    own, of_scale = (tmp_path / "a" / name / "artifact" for name in ("try2", "demo"))
+    assert default_artifact(config, "a") == own
+    of_scale.mkdir(parents=True)
+    assert default_artifact(config, "a") == of_scale
+    own.mkdir(parents=True)
+    assert default_artifact(config, "a") == own

@@ -3,12 +3,14 @@
 import io
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact, save_artifact
@@ -280,6 +282,19 @@ def test_a_metric_that_is_no_longer_imported_is_told(curriculum: Curriculum) -> 
     assert "lm: eval/tone measured then, by a metric that is not known now; add to imports what" in printed
     assert {one.metric for one in found["lm"].changes} == METRICS.keys()
     assert found["lm"].notes and not curriculum.compare("vision")[0]["sft"].notes
+
+
+def test_the_modules_of_an_ancestor_are_imported_where_they_are_found(
+    curriculum: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "tone_metric.py").write_text("import json\nprint('the metric is registered')\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "own"))
+    path = curriculum.root / "lm" / "demo" / "config.yaml"
+    document = yaml.safe_load(path.read_text()) | {"imports": ["tone_metric", "gone_metric"]}
+    path.write_text(yaml.safe_dump(document))
+    found, _ = curriculum.compare("sft")
+    assert "tone_metric" in sys.modules and {one.metric for one in found["lm"].changes} == METRICS.keys()
 
 
 def test_a_change_of_an_unknown_metric_is_neither_better_nor_worse(curriculum: Curriculum) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact, save_artifact
 from phi4train.curriculum.regression_report import AncestorChanges, MetricChange, Regression, save_regression
-from phi4train.curriculum.summary import print_regressions, summary_table
+from phi4train.curriculum.summary import print_regressions, summary
 
 CHANGED = AncestorChanges("lm", "m", (MetricChange("eval/wer", 0.5, 0.25),), ())
 
@@ -40,20 +40,20 @@ def artifacts(tmp_path: Path) -> list[Artifact]:
     return [lm, make(tmp_path, "speech", {"eval/perplexity": 9.0, "eval/wer": 0.125}, [6.0], lm)]
 
 
-def printed(artifacts: list[Artifact], *, regressions: bool = False) -> str:
-    console = Console(file=io.StringIO(), record=True, width=200)
+def printed(artifacts: list[Artifact], *, regressions: bool = False, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), record=True, width=width)
     paths = [artifact.path for artifact in artifacts]
     if regressions:
         print_regressions(paths, console)
     else:
-        console.print(summary_table(paths))
+        console.print(summary(paths, width))
     return console.export_text()
 
 
 def test_steps_minutes_and_metrics_of_each_stage_and_a_gap_where_there_is_none(
     artifacts: list[Artifact],
 ) -> None:
-    table = summary_table([artifact.path for artifact in artifacts])
+    table = summary([artifact.path for artifact in artifacts], 100)
     cells = {str(column.header): list(column.cells) for column in table.columns}
     assert cells == {
         "stage": ["lm", "speech"],
@@ -64,6 +64,18 @@ def test_steps_minutes_and_metrics_of_each_stage_and_a_gap_where_there_is_none(
         "word errors": ["", "12.5 %"],
     }
     assert "BLEU" not in printed(artifacts)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_has_whole_names_and_every_number(width: int, tmp_path: Path) -> None:
+    results = {"eval/perplexity": 9.0, "eval/wer": 0.125, "eval/exact_match": 0.97, "eval/bleu": 41.5}
+    stages = ("vision_multiframe", "reasoning_distill", "audio_sft")
+    text = printed([make(tmp_path, stage, results, [6.0]) for stage in stages], width=width)
+    words = " ".join(text.replace("│", " ").split())
+    assert all(f"{stage} 1 steps, 0.1 minutes, " in words for stage in stages[1:])
+    for told in ("perplexity 9.00", "word errors 12.5 %", "…"):
+        assert words.count(told) == (0 if told == "…" else 3)
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_a_comparison_is_printed_while_its_artifact_is_the_one_that_was_compared(

@@ -2,6 +2,7 @@
 
 import io
 import random
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ WORDS = (
     "7",
 )
 GEOMETRY = ImageGeometry(crop_size=56, patch_size=14, max_crops=4)
+
+
+Member = tuple[str, bytes]
+"""Name and content of a file in a tar."""
 
 
 def limits_of(
@@ -123,3 +128,16 @@ def write_manifest(root: Path, *sources: str, weight_by: str = "samples", extra:
     path = root / "mixture.yaml"
     path.write_text(f"name: mixture\ndescription: d\nweight_by: {weight_by}\nsources:\n{lines}\n")
     return load_manifest(str(path), [])
+
+
+def tar(path: Path, *members: Member | tarfile.TarInfo) -> Path:
+    """A tar with members of any kind, which ShardWriter would not write."""
+    with tarfile.open(path, "w") as archive:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                archive.addfile(member)
+                continue
+            info = tarfile.TarInfo(member[0])
+            info.size = len(member[1])
+            archive.addfile(info, io.BytesIO(member[1]))
+    return path

@@ -68,3 +68,21 @@ def test_a_component_from_an_artifact_folder_is_an_input_and_a_fresh_one_is_none
     assert inputs.initialised_from == {"language_model": given.lineage.identity}
     assert inputs.fingerprints()["init.language_model"] == given.lineage.identity
     assert open_inputs(own()).fingerprints().keys() == {"data"}
+
+
+def test_a_parent_may_be_named_by_its_run_folder(own: LoadOwn) -> None:
+    parent = make_parent(own(stage="lm_sft"))
+    config = own(f"run.parents.lm_pretrain={parent.path.parent}", stage="lm_sft")
+    assert open_parents(config) == {"lm_pretrain": parent}
+    named = own(f"init.language_model={parent.path.parent}")
+    assert open_inputs(named).initialised_from == {"language_model": parent.lineage.identity}
+
+
+def test_a_run_of_another_name_starts_from_the_scales_run_until_it_has_a_parent_of_its_own(
+    own: LoadOwn,
+) -> None:
+    of_scale, config = make_parent(own(stage="lm_sft")), own("run.name=try2", stage="lm_sft")
+    assert open_parents(config) == {"lm_pretrain": of_scale}
+    of_its_name = make_parent(own("run.name=try2"), value=2.0)
+    assert of_its_name.path.parent.name == "try2"
+    assert open_parents(config) == {"lm_pretrain": of_its_name}

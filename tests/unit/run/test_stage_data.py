@@ -1,11 +1,17 @@
 """Data are opened under the limits of the recipe, and what does not fit the model is refused."""
 
+import re
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from phi4train.cli.main import main
+from phi4train.config.load import load_config
 from phi4train.config.schema import Config
 from phi4train.data.media.limits import Limits
+from phi4train.data.samples.tokenizer import train_bpe
 from phi4train.errors import ConfigError, ManifestError
 from phi4train.run.stage_data import data_plan, open_data, require_encoders
 
@@ -65,3 +71,18 @@ def test_media_need_an_encoder_and_text_needs_none(own: LoadOwn) -> None:
     with pytest.raises(ConfigError, match="and encoders of none · choose"):
         require_encoders(data, [])
     require_encoders(open_data(own(sources=("text",))), [])
+
+
+def test_the_remedy_for_an_index_that_does_not_fit_mends_it_in_one_go(own: LoadOwn, tmp_path: Path) -> None:
+    own()
+    name, folder = "my, (own) tokenizer.json", tmp_path / "my conf"
+    train_bpe(["other words"], 384, tmp_path / name)
+    (folder / "data_manifests").mkdir(parents=True)
+    (tmp_path / "mixture.yaml").rename(folder / "data_manifests" / "mine.yaml")
+    paths = [f'tokenizer="{name}"', f"run.data_root={tmp_path}"]
+    config = load_config(["stage=lm_pretrain", "scale=demo", "data.manifest=mine", *paths], folder)
+    with pytest.raises(ManifestError) as caught:
+        open_data(config)
+    (command,) = set(re.findall("run `phi4train (.*?)`", str(caught.value)))
+    assert main(shlex.split(command)) == 0
+    assert open_data(config).mixture.manifest.reference == "mine"

@@ -148,7 +148,8 @@ def test_more_steps_are_no_other_run_where_the_steps_that_are_done_stay_what_the
         finish(folder, steps(config, 3))
     interrupt(folder, steps(config, 3))
     longer = status_of(steps(config, 9), folder, INPUTS)
-    assert longer == StageStatus(None, ("it goes on to another number of steps (budget.max_steps: 3 -> 9)",))
+    told = "it goes on to another number of steps (budget.max_steps: 3 -> 9)"
+    assert longer == StageStatus(None, (told,), is_extended=is_finished)
     shorter = status_of(steps(config, 2), folder, INPUTS)
     assert shorter.is_stale and "budget.max_steps: 3 -> 2, but 3 steps are done" in shorter.reasons[0]
 

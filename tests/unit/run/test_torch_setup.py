@@ -10,6 +10,7 @@ from torch import nn
 
 from phi4train.config.convert import config_to_dict
 from phi4train.config.schema import Config, Device, HardwareConfig, Precision
+from phi4train.errors import ConfigError
 from phi4train.run import torch_setup
 from phi4train.run.torch_setup import (
     autocast,
@@ -66,7 +67,15 @@ def test_a_run_keeps_its_threads_unless_a_number_is_asked_for(
 def test_auto_takes_the_gpu_where_there_is_one(has_cuda: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
     assert resolve_device(Device.auto).type == ("cuda" if has_cuda else "cpu")
-    assert [resolve_device(device).type for device in (Device.cpu, Device.cuda)] == ["cpu", "cuda"]
+    assert resolve_device(Device.cpu).type == "cpu"
+
+
+def test_a_gpu_that_torch_cannot_use_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device(Device.cuda).type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"hardware.device=cuda must .* · found .* · add hardware=auto"):
+        resolve_device(Device.cuda)
 
 
 @pytest.mark.parametrize("precision", list(Precision))

@@ -32,7 +32,7 @@ def test_the_context_limits_each_branch_and_not_their_sum(tokenizer: Tokenizer, 
     longest = max(len(branch.input_ids) for branch in encoded(prefer(), tokenizer, pairs).branches)
     fitting = encoded(prefer(), tokenizer, replace(pairs, context_tokens=longest))
     assert fitting.num_tokens > longest
-    with pytest.raises(SampleError, match=f"at most {longest - 1} tokens · found {longest} ·") as caught:
+    with pytest.raises(SampleError, match=f"found {longest} tokens, limit {longest - 1} ·") as caught:
         encoded(prefer(), tokenizer, replace(pairs, context_tokens=longest - 1))
     assert caught.value.cause == "longer_than_context"
 

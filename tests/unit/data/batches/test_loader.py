@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from phi4train.batch import IGNORE_INDEX, Batch, ImageInputs
+from phi4train.data.batches import loader
 from phi4train.data.batches.loader import (
     DataPlan,
     StepBatch,
@@ -25,7 +26,8 @@ from phi4train.data.media.spec_augment import NO_SPEC_AUGMENT
 from phi4train.data.order.dealing import VirtualRanks
 from phi4train.data.order.planner import BatchSize, Planner, StepItems
 from phi4train.data.samples.tokenizer import Tokenizer
-from phi4train.data.shards.mixture import Mixture
+from phi4train.data.shards import index, indexing
+from phi4train.data.shards.mixture import Mixture, open_mixture
 from phi4train.data.shards.writer import ShardWriter
 from phi4train.errors import ManifestError
 from tests.unit.data.small_shards import limits_of, png, question, words, write_questions, write_texts
@@ -302,6 +304,20 @@ def test_the_fingerprint_follows_the_data_and_not_the_seed(
     assert data_fingerprint(mixture, replace(PLAN, limits=replace(LIMITS, context_tokens=65))) != base
     assert data_fingerprint(open_all("text", weight_by="tokens"), PLAN) != base
     write_texts(tmp_path, 20, seed=5)
+    assert data_fingerprint(open_all("text"), PLAN) != base
+
+
+@pytest.mark.parametrize("name", ["CHAT_TEMPLATE_VERSION", "RECORD_VERSION"])
+def test_another_version_of_what_makes_ids_is_other_data_once_it_is_indexed(
+    name: str, tmp_path: Path, open_all: Any, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_texts(tmp_path, 20)
+    mixture = open_all("text")
+    base = data_fingerprint(mixture, PLAN)
+    for module in (loader, index, indexing):
+        monkeypatch.setattr(module, name, 2)
+    with pytest.raises(ManifestError, match=rf"{name.lower()} 2 · found 1 · .*data index"):
+        open_mixture(mixture.manifest, tmp_path, tmp_path / "cache", tokenizer)
     assert data_fingerprint(open_all("text"), PLAN) != base
 
 

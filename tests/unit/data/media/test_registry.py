@@ -22,7 +22,8 @@ from phi4train.data.order.lengths import measure_lengths
 from phi4train.data.order.planner import BatchSize
 from phi4train.data.samples.prompts import slot_token_id
 from phi4train.data.samples.tokenizer import Tokenizer
-from phi4train.data.shards.index import MappedArrays, index_folder, load_index
+from phi4train.data.shards.arrays import MappedArrays
+from phi4train.data.shards.index import index_folder, load_index
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
@@ -235,7 +236,7 @@ def test_the_order_of_registration_cannot_make_an_index_lie(
     try:
         path = str(tmp_path / "sensors-000000.tar")
         folder, source = index_folder(path, tmp_path), ShardSource(tmp_path)
-        table = load_index(path, "s", folder, tokenizer.fingerprint, source, MappedArrays())
+        table = load_index(path, "s", folder, tokenizer.fingerprint, source, MappedArrays(), "index it")
         assert [table.media_kinds[kind] for kind in table.media["kind"][:3]] == ["sensor", "audio", "sensor"]
         assert [table.summary.modes[mode] for mode in table.samples["mode"][:2]] == [
             "sensor",

@@ -11,7 +11,7 @@ import pytest
 from phi4train.data.batches.decoding import SampleDecoder
 from phi4train.data.batches.encoding import encode
 from phi4train.data.media.limits import Limits
-from phi4train.data.order.lengths import cause_in_words, measure_lengths
+from phi4train.data.order.lengths import measure_lengths, why_unusable
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards.mixture import Mixture
 from phi4train.data.shards.source import ShardSource
@@ -119,11 +119,15 @@ def test_records_with_another_number_of_branches_are_left_out_with_a_word(
         writer.write("d", ask())
         writer.write("e", {"prompt": "q"})
     limits = limits_of(64, num_branches=num_branches)
-    causes = [cause for _, cause in measured(open_all("s"), limits)]
+    mixture = open_all("s")
+    causes = [cause for _, cause in measured(mixture, limits)]
     other = "unsupported_record"
     assert causes == ([other, other, "", "", "bad_record"] if num_branches == 1 else
                       ["image_too_thin", "", other, other, "bad_record"])  # fmt: skip
-    assert f"a record must be of {wanted} for this objective · found {found} · leave" in cause_in_words(
-        other, limits
-    )
-    assert cause_in_words("image_too_thin", limits) == "found by the index and the limits"
+    errors = {row: why_unusable(mixture.shards[0][0], row, limits) for row in range(5) if causes[row]}
+    assert {row: error.cause for row, error in errors.items()} == {
+        row: cause for row, cause in enumerate(causes) if cause
+    }
+    (told, _) = (str(error) for error in errors.values() if error.cause == other)
+    assert f"a record must be of {wanted} for this objective · found {found} · leave" in told
+    assert "found no chosen and rejected" in str(errors[4])

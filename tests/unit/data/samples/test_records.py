@@ -124,3 +124,26 @@ def test_placeholders_in_a_users_text_are_refused(record: Any, cause: str | None
     with pytest.raises(SampleError) as caught:
         parse(record)
     assert caught.value.cause == cause
+
+
+def part(**values: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [values]}]}
+
+
+@pytest.mark.parametrize(
+    ("record", "cause"),
+    [
+        ({"text": "x", "task": "t" * 201}, "bad_record"),
+        ({"text": "x", "language": "de" * 200}, "bad_record"),
+        ({"text": "x", "k" * 100_000: 1}, "bad_record"),
+        ({"messages": [{"role": "user", "content": "x", "k" * 100_000: 1}]}, "bad_messages"),
+        ({"messages": [{"role": "r" * 100_000, "content": "x"}]}, "bad_messages"),
+        (part(type="image", image="i" * 100_000), "bad_messages"),
+        (part(type="video", frames=["0.png"], fps=10**400), "bad_messages"),
+        ({"text": "x", "tools": [[[[]]]] * 100_000, "meta": 10**400}, "bad_record"),
+    ],
+)  # fmt: skip
+def test_whatever_is_found_the_message_stays_short(record: Any, cause: str) -> None:
+    with pytest.raises(SampleError) as caught:
+        parse_sample("k", json.dumps(record).encode())
+    assert caught.value.cause == cause and len(str(caught.value)) < 500

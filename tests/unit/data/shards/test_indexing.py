@@ -1,9 +1,7 @@
-"""What an index records of a shard, and which shards are refused while it is built."""
+"""What an index records of a shard."""
 
-import io
 import json
 import random
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,13 @@ import pytest
 
 from phi4train.data.samples.tokenizer import Tokenizer
 from phi4train.data.shards import indexing
-from phi4train.data.shards.index import IndexSummary, MappedArrays, ShardIndex, index_folder, load_index
+from phi4train.data.shards.arrays import MappedArrays
+from phi4train.data.shards.index import IndexSummary, ShardIndex, index_folder, load_index
 from phi4train.data.shards.indexing import build_index
+from phi4train.data.shards.members import MAX_RECORD_BYTES
 from phi4train.data.shards.source import ShardSource
 from phi4train.data.shards.writer import ShardWriter
-from phi4train.errors import ManifestError
-from tests.unit.data.small_shards import png, prefer, question, write_questions, write_texts
-
-Member = tuple[str, bytes]
-
+from tests.unit.data.small_shards import ask, png, prefer, question, tar, write_questions, write_texts
 
 TEXT = json.dumps({"text": "the cat"}).encode()
 
@@ -35,21 +31,11 @@ def load(tmp_path: Path, tokenizer: Tokenizer) -> Callable[[Path], ShardIndex]:
     def loaded(path: Path) -> ShardIndex:
         folder = index_folder(str(path), tmp_path)
         source = ShardSource(tmp_path)
-        return load_index(str(path), path.name, folder, tokenizer.fingerprint, source, MappedArrays())
+        return load_index(
+            str(path), path.name, folder, tokenizer.fingerprint, source, MappedArrays(), "index it"
+        )
 
     return loaded
-
-
-def tar(path: Path, *members: Member | tarfile.TarInfo) -> Path:
-    with tarfile.open(path, "w") as archive:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                archive.addfile(member)
-                continue
-            info = tarfile.TarInfo(member[0])
-            info.size = len(member[1])
-            archive.addfile(info, io.BytesIO(member[1]))
-    return path
 
 
 def test_offsets_lead_to_the_members(tmp_path: Path, build: Any, load: Any) -> None:
@@ -142,114 +128,54 @@ def test_shards_that_webdataset_wrote_can_be_indexed(tmp_path: Path, build: Any)
     assert (summary.num_samples, summary.num_bad, summary.unused_members) == (3, 0, 0)
 
 
-def special(name: str, kind: bytes) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, "a.json"
-    return member
-
-
-@pytest.mark.parametrize(
-    ("member", "reason"),
-    [
-        (("/etc/x.json", TEXT), "absolute"),
-        (("../../x.json", TEXT), r"'\.\.'"),
-        (("a/../x.json", TEXT), r"'\.\.'"),
-        (("c:\\x.json", TEXT), "absolute"),
-        (("x\x1b[2J.json", TEXT), "control characters"),
-        (("x.pyd", b"cos\nsystem"), "extension is unknown"),
-        (("x", b""), "extension is unknown"),
-        ((".json", TEXT), "no key"),
-        (("x.png", b""), "extension is unknown"),
-        (("b.json", TEXT), "there twice"),
-        (("a.0.png", b""), "closed before"),
-        (special("l.json", tarfile.SYMTYPE), "not a regular file"),
-        (special("l.json", tarfile.LNKTYPE), "not a regular file"),
-        (special("l.json", tarfile.CHRTYPE), "not a regular file"),
-        (special("l.json", tarfile.FIFOTYPE), "not a regular file"),
-    ],
-)
-def test_hostile_members_are_refused_by_name(
-    tmp_path: Path, build: Any, member: Member | tarfile.TarInfo, reason: str
+def test_a_record_that_is_too_large_is_a_bad_sample_and_never_read(
+    tmp_path: Path, build: Any, load: Any
 ) -> None:
-    path = tar(tmp_path / "s.tar", ("a.json", TEXT), ("b.json", TEXT), member)
-    with pytest.raises(ManifestError, match=reason) as caught:
-        build(path)
-    assert "shard s.tar must hold only" in str(caught.value)
-    assert "\x1b" not in str(caught.value)
-    assert not index_folder(str(path), tmp_path).exists()
+    large = json.dumps({"text": "x" * MAX_RECORD_BYTES}).encode()
+    path = tar(tmp_path / "s.tar", ("a.json", TEXT), ("b.json", large), ("c.json", TEXT))
+    assert build(path).num_bad == 1
+    error = load(path).bad_sample(1)
+    assert error.cause == "record_too_large"
+    assert f"at most 4,194,304 bytes · found {len(large):,} · split" in str(error)
 
 
-def with_header(name: str = "h.json", size: bytes = b"", pax: dict[str, str] | None = None) -> bytes:
-    """A tar member whose header says what no writer would."""
-    member = tarfile.TarInfo(name)
-    member.size, member.pax_headers = len(TEXT), pax or {}
-    header = bytearray(member.tobuf(tarfile.PAX_FORMAT if pax else tarfile.USTAR_FORMAT))
-    if size:
-        block = memoryview(header)[-512:]
-        block[124:136], block[148:156] = size, b" " * 8
-        block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(header) + TEXT + bytes(-len(TEXT) % 512)
-
-
-@pytest.mark.parametrize(
-    "member",
-    [
-        with_header(size=b"\xff" * 11 + b"\x00"),
-        with_header(size=b"\xff" * 4 + b"\x80" + b"\x00" * 7),
-        with_header(size=b"\x80" + b"\xff" * 11),
-        with_header(size=b"7777777777z\0"),
-        with_header(pax={"size": "-4096"}),
-        with_header(pax={"size": "many"}),
-        with_header(pax={"size": "9" * 400}),
-        with_header(pax={"GNU.sparse.map": "many"}),
-        with_header(pax={"GNU.sparse.size": "many"}),
-        with_header(pax={"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "x"}),
-        with_header(pax={"hdrcharset": "x"}).replace(b"hdrcharset=x", b"hdrcharset=\xff"),
-    ],
-)
-def test_hostile_headers_are_refused(tmp_path: Path, build: Any, member: bytes) -> None:
-    path = tar(tmp_path / "s.tar", ("a.json", TEXT))
-    path.write_bytes(path.read_bytes()[:1024] + member + bytes(1024))
-    with pytest.raises(ManifestError, match=r"shard s.tar must (be a complete tar|hold only)"):
-        build(path)
-    assert not index_folder(str(path), tmp_path).exists()
-
-
-def test_all_hostile_members_are_listed(tmp_path: Path, build: Any) -> None:
-    path = tar(tmp_path / "s.tar", *((f"{i}.exe", b"") for i in range(30)))
-    with pytest.raises(ManifestError, match="and 10 more") as caught:
-        build(path)
-    assert "'0.exe'" in str(caught.value) and "'19.exe'" in str(caught.value)
-
-
-def test_an_oversized_member_is_refused_before_it_is_read(
-    tmp_path: Path, build: Any, monkeypatch: pytest.MonkeyPatch
+def test_tasks_beyond_a_bound_are_bad_samples(
+    tmp_path: Path, build: Any, load: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "MAX_RECORD_BYTES", 10)
-    with pytest.raises(ManifestError, match="too large"):
-        build(tar(tmp_path / "s.tar", ("a.json", TEXT)))
+    monkeypatch.setattr(indexing, "MAX_TASKS", 3)
+    records = [json.dumps({"text": "x", "task": f"t{i % 5}"}).encode() for i in range(10)]
+    path = tar(tmp_path / "s.tar", *((f"{i}.json", record) for i, record in enumerate(records)))
+    summary = build(path)
+    assert (summary.tasks, summary.num_bad) == (("t0", "t1", "t2"), 4)
+    assert "at most 3 different tasks · found 't3' beyond them" in str(load(path).bad_sample(3))
 
 
-@pytest.mark.parametrize("kept", [100, 512, 700, 1024, 1536, 2048, 2560, 3000, 3071])
-def test_a_shard_cut_anywhere_is_refused(tmp_path: Path, build: Any, kept: int) -> None:
-    path = tmp_path / "s.tar"
-    with ShardWriter(tmp_path / "s") as writer:
-        writer.write("a", {"text": "x" * 600})
-        writer.write("b", {"text": "x"})
-    whole = writer.shards[0].read_bytes()
-    assert len(whole) == 3 * 512 + 2 * 512 + 1024
-    path.write_bytes(whole[:kept])
-    with pytest.raises(ManifestError, match=r"complete tar.*index it again"):
-        build(path)
+@pytest.mark.parametrize("name", ["0.jpg", "jpg", "dog.jpg"])
+def test_a_medium_beside_its_record_may_have_no_name_of_its_own(
+    name: str, tmp_path: Path, build: Any, load: Any
+) -> None:
+    image = png(30, 20)
+    record = json.dumps(ask(name)).encode()
+    both = [("a/dog.json", record), ("a/dog.0.jpg" if name == "0.jpg" else "a/dog.jpg", image)]
+    path = tar(tmp_path / "s.tar", *both)
+    summary = build(path)
+    assert (summary.num_bad, summary.unused_members) == (0, 0)
+    row = load(path).media[0]
+    assert path.read_bytes()[int(row["offset"]) :][: int(row["size"])] == image
 
 
-def test_a_damaged_header_in_the_middle_is_refused(tmp_path: Path, build: Any) -> None:
-    path = tar(tmp_path / "s.tar", *((f"{i}.json", TEXT) for i in range(4)))
-    content = bytearray(path.read_bytes())
-    content[2048 + 100] ^= 0xFF
-    path.write_bytes(content)
-    with pytest.raises(ManifestError, match="truncated or corrupt"):
-        build(path)
+def test_a_medium_that_a_record_does_not_name_is_not_taken_for_another(tmp_path: Path, build: Any) -> None:
+    path = tar(
+        tmp_path / "s.tar",
+        ("dog.json", json.dumps(ask("0.png")).encode()),
+        ("dog.png", png(9, 9)),
+        ("cat.json", json.dumps(ask("cat.png")).encode()),
+        ("cat.cat.png", png(9, 9)),
+        ("cat.png", png(8, 8)),
+    )
+    summary = build(path)
+    assert (summary.num_bad, summary.unused_members) == (1, 1)
+    assert "found no dog.0.png, but dog.png" in summary.examples[0][1]
 
 
 def test_the_summary_holds_the_shards_checksum(tmp_path: Path, build: Any) -> None:

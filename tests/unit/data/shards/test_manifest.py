@@ -1,5 +1,7 @@
 """Manifests: all problems at once, did-you-mean, and shards that exist."""
 
+import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -125,7 +127,7 @@ def test_a_shard_named_twice_in_other_words_is_refused(other: str, tmp_path: Pat
 
 def test_a_pattern_of_a_billion_shards_is_refused_when_the_manifest_is_read(tmp_path: Path) -> None:
     with pytest.raises(
-        ManifestError, match=r"sources\[1\].shards must name at most .* found 1,000,000,000 in"
+        ManifestError, match=r"sources\[1\].shards must name at most .* found 1,000,000,002, most"
     ):
         load(tmp_path, GOOD.replace("b/*.tar", "{000000000..999999999}.tar"))
 
@@ -148,3 +150,74 @@ def test_reading_a_manifest_imports_neither_torch_nor_numpy() -> None:
     code = "import sys, phi4train.data.shards.manifest; print({'torch', 'numpy', 'hydra'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("shards", "found"),
+    [
+        (["a-{0..600000}.tar", "b-{0..600000}.tar"], "found 1,200,002, most of them in 'a-"),
+        (["{0..9}" * 600], "at most 1,000,000 shards · found"),
+        (["{" * 1500 + "a" + "}" * 1500], "found them deeper"),
+        (["x" * 5000], "must have at most 4,096 characters each · found 5,000"),
+    ],
+    ids=["together", "product", "deep", "long"],
+)
+def test_patterns_have_bounds_alone_and_together(tmp_path: Path, shards: list[str], found: str) -> None:
+    text = GOOD.replace('["a/s-{000..002}.tar"]', json.dumps(shards))
+    assert text != GOOD
+    with pytest.raises(ManifestError, match=re.escape(found)) as caught:
+        load(tmp_path, text)
+    assert len(str(caught.value)) < 1000
+    if len(shards) == 2:
+        halves = text.replace(json.dumps(shards), json.dumps(shards[:1])).replace("b/*.tar", shards[1])
+        with pytest.raises(ManifestError, match="the shards of all sources must name at most"):
+            load(tmp_path, halves)
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999", "-1" + "0" * 400])
+@pytest.mark.parametrize("key", ["weight", "num_samples", "max_audio_seconds"])
+def test_numbers_that_no_computer_holds_are_refused(tmp_path: Path, key: str, number: str) -> None:
+    text = GOOD.replace("weight: 2,", f"weight: {number},") if key == "weight" else GOOD
+    text = text.replace("num_samples: 9", f"{key}: {number}") if key != "weight" else text
+    assert number in text
+    with pytest.raises(ManifestError, match=rf"sources\[0\].{key} must be") as caught:
+        load(tmp_path, text)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*.tar", ["a.tar"]),
+        ("?*.tar", ["a.tar"]),
+        (".*.tar", ["._a.tar", ".hidden.tar"]),
+        ("**/*.tar", ["a.tar", "sub/b.tar"]),
+        (".git/*.tar", [".git/d.tar"]),
+        (".hidden.tar", [".hidden.tar"]),
+        ("sub/../*.tar", ["sub/../a.tar"]),
+    ],
+)
+def test_a_glob_takes_no_hidden_files_unless_it_writes_the_dot(
+    tmp_path: Path, pattern: str, found: list[str]
+) -> None:
+    for name in ("a.tar", "._a.tar", ".hidden.tar", "sub/b.tar", "sub/._b.tar", ".git/d.tar"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    manifest = load(tmp_path, GOOD.replace("a/s-{000..002}.tar", pattern))
+    assert [ref.name for ref in expand_shards(manifest.sources[0], manifest, tmp_path)] == found
+    absolute = load(tmp_path, GOOD.replace("a/s-{000..002}.tar", f"{tmp_path}/{pattern}"))
+    assert len(expand_shards(absolute.sources[0], absolute, Path("elsewhere"))) == len(found)
+
+
+@pytest.mark.parametrize("pattern", ["a" * 300 + ".tar", "x**.tar", "*/" + "a" * 300])
+def test_a_path_that_cannot_be_looked_up_is_told(tmp_path: Path, pattern: str) -> None:
+    manifest = load(tmp_path, GOOD.replace("a/s-{000..002}.tar", pattern))
+    with pytest.raises(ManifestError, match=r"source a: (a shard's path must be|every shard must exist)"):
+        expand_shards(manifest.sources[0], manifest, tmp_path)
+
+
+def test_of_thousands_of_missing_shards_a_few_are_named(tmp_path: Path) -> None:
+    manifest = load(tmp_path, GOOD.replace("{000..002}", "{000..999}"))
+    with pytest.raises(ManifestError, match=r"a/s-004\.tar, and 995 more · run") as caught:
+        expand_shards(manifest.sources[0], manifest, tmp_path)
+    assert len(str(caught.value)) < 500

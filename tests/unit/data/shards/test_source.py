@@ -1,6 +1,7 @@
 """Bytes of shards: exactly those asked for, on disk and from URLs, with few open files and a small cache."""
 
 import pickle
+import resource
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,9 @@ def test_a_short_remote_answer_is_not_cached(tmp_path: Path, remote: FakeRemote)
     with pytest.raises(ManifestError, match="truncated"):
         source.read("https://h/s.tar", 120, 50)
     assert not list(tmp_path.rglob("*.tmp*")) and not (tmp_path / "chunks").exists()
+
+
+def test_open_files_are_a_small_part_of_what_the_process_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    for allowed, kept in ((20, 2), (64, 4), (1024, 64), (1_000_000, 64)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, allowed=allowed: (allowed, allowed))
+        assert LocalSource()._max_open == kept

@@ -5,10 +5,10 @@ import pytest
 
 from phi4train.data.media.kind import MediaSize
 from phi4train.data.samples.records import parse_sample
-from phi4train.data.shards import indexing
+from phi4train.data.shards import indexing, members
 from phi4train.data.shards.index import INDEX_VERSION
 from phi4train.data.shards.mixture import ArrayTable
-from phi4train.data.shards.tables import MEDIA_DTYPE, RECORD_SHAPES, SAMPLE_DTYPE
+from phi4train.data.shards.tables import MAX_TASKS, MEDIA_DTYPE, RECORD_SHAPES, SAMPLE_DTYPE
 
 
 @pytest.mark.parametrize("dtype", [SAMPLE_DTYPE, MEDIA_DTYPE], ids=["samples", "media"])
@@ -21,15 +21,17 @@ def test_bytes_mean_the_same_on_every_machine_and_none_is_padding(dtype: np.dtyp
 
 def test_the_columns_are_those_of_this_version_of_the_index() -> None:
     # whoever changes a column raises INDEX_VERSION, and then these
-    assert (INDEX_VERSION, SAMPLE_DTYPE.itemsize, MEDIA_DTYPE.itemsize) == (4, 48, 43)
+    assert (INDEX_VERSION, SAMPLE_DTYPE.itemsize, MEDIA_DTYPE.itemsize) == (5, 48, 43)
 
 
 def test_limits_of_a_shards_members_fit_their_columns() -> None:
     sample, media = np.zeros(1, SAMPLE_DTYPE), np.zeros(1, MEDIA_DTYPE)
-    sample["size"], media["size"] = indexing.MAX_RECORD_BYTES, indexing.MAX_MEDIA_BYTES
+    sample["size"], media["size"] = members.MAX_RECORD_BYTES, members.MAX_MEDIA_BYTES
     sample["media_count"] = indexing.MAX_MEDIA_PER_SAMPLE
-    assert int(sample["size"][0]) == indexing.MAX_RECORD_BYTES
-    assert int(media["size"][0]) == indexing.MAX_MEDIA_BYTES
+    assert int(sample["size"][0]) == members.MAX_RECORD_BYTES
+    assert int(media["size"][0]) == members.MAX_MEDIA_BYTES
+    sample["task"] = MAX_TASKS
+    assert int(sample["task"][0]) == MAX_TASKS
     assert int(sample["media_count"][0]) == indexing.MAX_MEDIA_PER_SAMPLE
 
 

@@ -90,3 +90,15 @@ def test_a_key_is_used_once_and_media_have_known_names(tmp_path: Path) -> None:
         writer.write("a", {"text": "x"})
     with pytest.raises(ValueError, match="a media name"), ShardWriter(tmp_path / "t") as writer:
         writer.write("a", {"text": "x"}, {"0.exe": b""})
+
+
+def test_what_a_killed_writer_left_goes_when_the_next_begins(tmp_path: Path) -> None:
+    left, others = tmp_path / "s-000003.tar.tmp-99", ["s-x.tar.tmp-1", "t-000000.tar.tmp-1", "s-000000.tar"]
+    for name in (left.name, *others):
+        (tmp_path / name).touch()
+    with ShardWriter(tmp_path / "s", max_shard_bytes=1) as writer:
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+        writer.write("a", {"text": "x"})
+        with ShardWriter(tmp_path / "s"):
+            assert list(tmp_path.glob("s-000000.tar.tmp-*")), "of a living one it stays"
+    assert writer.shards == [tmp_path / "s-000000.tar"]

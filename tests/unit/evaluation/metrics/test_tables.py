@@ -5,7 +5,7 @@ from phi4train.evaluation.metrics.tables import empty_table, row_style
 
 def test_words_stand_at_the_left_and_numbers_at_the_right() -> None:
     table = empty_table("tone", ["task"], ["tone", "samples"])
-    assert table.title == "Held-out tone"
+    assert str(table.title) == "Held-out tone"
     assert [(column.header, column.justify) for column in table.columns] == [
         *(("task", "left"), ("tone", "right"), ("samples", "right"))
     ]
