@@ -11,7 +11,8 @@ from phi4train.checkpoint.artifact import Artifact
 from phi4train.checkpoint.assembly import assemble_model
 from phi4train.config.convert import config_to_dict
 from phi4train.config.imports import import_modules
-from phi4train.config.schema import Config, OptimizerConfig, Resume
+from phi4train.config.schema import Config, OptimizerConfig, Resume, StrategyKind
+from phi4train.errors import ConfigError
 from phi4train.evaluation.held_out import open_held_out
 from phi4train.model.activation_checkpointing import set_activation_checkpointing
 from phi4train.model.ownership import Ownership
@@ -61,6 +62,7 @@ def train_opened(stage: OpenedStage, console: Console) -> Path:
         run_ranks(_train_as_rank, (stage.config, console.quiet), hardware.ranks)
         return stage.folder.artifact
     ranks = join(resolve_device(hardware.device), hardware.timeout_seconds)
+    _check_processes(stage.config, ranks.size)
     if not ranks.is_first:
         console = Console(quiet=True)
     with stage.folder.locked() if ranks.is_first else nullcontext():
@@ -68,6 +70,29 @@ def train_opened(stage: OpenedStage, console: Console) -> Path:
         if start is not None:
             _train(stage, start, ranks, console)
     return stage.folder.artifact
+
+
+def _check_processes(config: Config, number: int) -> None:
+    """Refuses a number of processes, mostly of a launcher such as torchrun, that was not meant.
+
+    Raises:
+        ConfigError: says which would do.
+    """
+    if number > 1 and config.strategy.kind is StrategyKind.single:
+        raise ConfigError(
+            f"strategy=single must be one process · found {number} that a launcher has started · choose "
+            "strategy=ddp or deepspeed_zero2"
+        )
+    if config.hardware.ranks not in (1, number):
+        raise ConfigError(
+            f"hardware.ranks must be the number of processes where a launcher starts them · found "
+            f"{config.hardware.ranks}, and {number} processes · leave it out"
+        )
+    if number & (number - 1):
+        raise ConfigError(
+            f"the number of processes must be a power of two · found {number} · start "
+            f"{2 ** (number.bit_length() - 1)} or {2 ** number.bit_length()}"
+        )
 
 
 def _train_as_rank(config: Config, is_quiet: bool) -> None:
