@@ -29,7 +29,7 @@ check: $(INSTALLED)  ## formatting, lint and types
 
 docs: $(INSTALLED)  ## build docs/ as a site in build/docs; a broken link stops it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:  ## remove caches and build results; .venv, data and runs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache *.egg-info

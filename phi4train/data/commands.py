@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from phi4train.command_lines import command_line
@@ -23,12 +23,12 @@ class Asked:
         config_dir: the user's own folder.
     """
 
-    settings: Mapping[str, str] = field(default_factory=dict)
-    imports: Sequence[str] = ()
-    config_dir: str | None = None
+    settings: Mapping[str, str]
+    imports: Sequence[str]
+    config_dir: str | None
 
 
-BY_NAME_ALONE = Asked()
+BY_NAME_ALONE = Asked({}, (), None)
 """Of data that were asked for with nothing but a name."""
 
 
