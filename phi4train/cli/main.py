@@ -9,7 +9,7 @@ from pathlib import Path
 
 from phi4train.cli.verbs import VERBS
 from phi4train.cli.words import run_verb
-from phi4train.errors import ConfigError, Phi4TrainError, did_you_mean
+from phi4train.errors import ConfigError, Phi4TrainError, did_you_mean, few
 from phi4train.os_errors import os_error_text
 from phi4train.visible import visible
 
@@ -51,7 +51,7 @@ def _error_text(error: Phi4TrainError) -> str:
     problems = error.problems if isinstance(error, ConfigError) else [str(error)]
     if len(problems) == 1:
         return f"error: {problems[0]}"
-    return f"{len(problems)} errors:\n" + "\n".join(f"  - {problem}" for problem in problems)
+    return f"{len(problems)} errors:\n" + "\n".join(f"  - {problem}" for problem in few(problems, 50))
 
 
 def _dispatch(arguments: list[str]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from phi4train.config.catalog import Catalog
 from phi4train.config.resources import resource_folder
-from phi4train.errors import ConfigError, did_you_mean
+from phi4train.errors import ConfigError, did_you_mean, shortened
 from phi4train.yaml_files import read_yaml
 
 DEFAULT_CURRICULUM = "phi4_multimodal"
@@ -46,7 +46,8 @@ def load_curriculum(name: str = DEFAULT_CURRICULUM, config_dir: Path | None = No
         or not document["stages"]
     ):
         raise ConfigError(
-            f"{files[name]} must hold `description` and a list `stages` · found {document!r} · write both"
+            f"{files[name]} must hold `description` and a list `stages` · found {shortened(document)} · "
+            "write both"
         )
     problems = [
         f"{files[name]} must hold only `description` and `stages` · found '{key}' · remove it"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from phi4train.config.schema import Config
-from phi4train.errors import did_you_mean
+from phi4train.errors import did_you_mean, shortened
 from phi4train.model.component_names import (
     FRESH,
     LANGUAGE_MODEL,
@@ -110,7 +110,8 @@ def _name_problems(config: Config) -> Iterator[str]:
                 "· remove it"
             )
     if len(set(config.trainable)) < len(config.trainable):
-        yield f"trainable must name each component once · found {config.trainable} · remove the second"
+        found = shortened(config.trainable)
+        yield f"trainable must name each component once · found {found} · remove the second"
 
 
 def _extra_problems(extra: Mapping[str, float]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from phi4train.curriculum.forecast import (
     outlook_in_curriculum,
     require_leave,
 )
-from phi4train.curriculum.summary import print_regressions, summary
+from phi4train.curriculum.summary import print_regressions, summary_table
 from phi4train.plain_text import escaped, say
 from phi4train.run.opened import open_stage
 from phi4train.training.stage import tend_record, train_opened
@@ -41,7 +41,7 @@ def run_curriculum(
     if not may_replace:
         require_leave(forecasts)
     artifacts = [_bring_up_to_date(config, console, may_replace) for config in configs]
-    console.print(summary(artifacts, console.width))
+    console.print(summary_table(artifacts, console.width))
     print_regressions(artifacts, console)
     return artifacts
 

@@ -28,7 +28,7 @@ class Row:
     results: Mapping[str, float]
 
 
-def summary(artifacts: Sequence[Path], width: int) -> Table:
+def summary_table(artifacts: Sequence[Path], width: int) -> Table:
     """Minutes of training steps and held-out results of each artifact.
 
     Args:

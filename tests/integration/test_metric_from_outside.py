@@ -57,7 +57,7 @@ def test_the_example_runs_from_the_command_line(overrides: list[str], tmp_path: 
         "from phi4train.cli.main import main\n"
         f"for words in {commands}: print('exit', main(words), flush=True)\n"
         "from phi4train.curriculum.summary import summary_table\n"
-        f"Console(width=120).print(summary_table([Path(path) for path in {artifacts}]))"
+        f"Console(width=120).print(summary_table([Path(path) for path in {artifacts}], 120))"
     )
     printed = run_python("-c", code)
     assert printed.count("exit 0\n") == len(commands), printed

@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
 """Modules without a test file of their own, and the tests that cover them instead."""
 
 CROSS_CUTTING = {
+    "docs/test_site.py": "the pages of docs/ as a whole",
     "test_architecture.py": "rules of the whole package",
     "test_mirror.py": "rules of the whole package",
     "config/test_recipes.py": "what conf/, recipes/ and data_manifests/ hold",

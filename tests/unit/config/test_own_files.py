@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phi4train.config.load import load_config
-from phi4train.config.own_files import check_own_files
+from phi4train.config.own_files import MAX_COMPOSED_BYTES, check_own_files
 from phi4train.errors import ConfigError
 from phi4train.yaml_files import MAX_CHARS
 
@@ -49,10 +49,15 @@ def test_a_thousand_files_of_one_mistake_are_few_lines(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 6 and caught.value.problems[-1] == "and 45 more"
 
 
-def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path, "stage/own.yaml", f"{DERIVED}description: {'x' * MAX_CHARS}\n")
+@pytest.mark.parametrize(
+    ("place", "size"), [("stage/own.yaml", MAX_COMPOSED_BYTES), ("data_manifests/own.yaml", MAX_CHARS)]
+)
+def test_a_huge_file_is_not_read(
+    place: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, place, f"{DERIVED}description: {'x' * size}\n")
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("it was read"))
-    with pytest.raises(ConfigError, match=rf"at most 1,000,000 bytes · found [\d,]+ in {path}"):
+    with pytest.raises(ConfigError, match=rf"at most {size:,} bytes · found [\d,]+ in {path}"):
         check_own_files(tmp_path)
 
 
@@ -61,7 +66,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         ("init: " + "{a: " * 500 + "1" + "}" * 500, r"line 3: values nested too deeply"),
         ("trainable: " + "[" * 500 + "]" * 500, r"line 3: values nested too deeply"),
-        ("init:\n" + "".join(" " * n + "a:\n" for n in range(1, 500)), r"line \d+: values nested too deeply"),
+        ("init:\n" + "".join(" " * n + "a:\n" for n in range(1, 400)), r"line \d+: values nested too deeply"),
         ("seed: 1" + "0" * 5000, r"line 4: Exceeds the limit \(4300 digits\)[^;]* · mend"),
     ],
     ids=["mappings", "lists", "blocks", "digits"],

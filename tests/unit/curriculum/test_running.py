@@ -55,7 +55,7 @@ def bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bring:
         monkeypatch.setattr(run, "open_stage", open_known)
         monkeypatch.setattr(forecast, "look_at_stage", open_known)
         monkeypatch.setattr(run, "train_opened", train)
-        monkeypatch.setattr(run, "summary", lambda artifacts, width: f"{len(artifacts)} artifacts")
+        monkeypatch.setattr(run, "summary_table", lambda artifacts, width: f"{len(artifacts)} artifacts")
         monkeypatch.setattr(run, "print_regressions", lambda artifacts, console: None)
 
         def load(stage: str) -> Config:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from phi4train.checkpoint.artifact import Artifact, save_artifact
 from phi4train.curriculum.regression_report import AncestorChanges, MetricChange, Regression, save_regression
-from phi4train.curriculum.summary import print_regressions, summary
+from phi4train.curriculum.summary import print_regressions, summary_table
 
 CHANGED = AncestorChanges("lm", "m", (MetricChange("eval/wer", 0.5, 0.25),), ())
 
@@ -46,14 +46,14 @@ def printed(artifacts: list[Artifact], *, regressions: bool = False, width: int 
     if regressions:
         print_regressions(paths, console)
     else:
-        console.print(summary(paths, width))
+        console.print(summary_table(paths, width))
     return console.export_text()
 
 
 def test_steps_minutes_and_metrics_of_each_stage_and_a_gap_where_there_is_none(
     artifacts: list[Artifact],
 ) -> None:
-    table = summary([artifact.path for artifact in artifacts], 100)
+    table = summary_table([artifact.path for artifact in artifacts], 100)
     cells = {str(column.header): list(column.cells) for column in table.columns}
     assert cells == {
         "stage": ["lm", "speech"],
