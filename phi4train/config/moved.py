@@ -98,9 +98,11 @@ NAMES = {
     },
     "phi4train.data.order": {
         "phi4train.data.order.planner": (
-            "BLOCK_STEPS BatchSize Hole Ints ORDER_VERSION Planner StepItems StepPlan WINDOW_SHARDS"
+            "BLOCK_STEPS BatchSize Hole Ints ORDER_VERSION Planner StepItems StepPlan"
         ),
+        "phi4train.data.order.source_order": "WINDOW_SHARDS",
     },
+    "phi4train.data.order.planner": {"phi4train.data.order.source_order": "WINDOW_SHARDS"},
     "phi4train.data.shards": {
         "phi4train.data.shards.source": "ByteSource LocalSource RemoteSource ShardSource",
         "phi4train.data.shards.writer": "ShardWriter",

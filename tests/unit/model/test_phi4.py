@@ -205,3 +205,31 @@ def test_tokens_that_do_not_fill_their_slots_are_refused(make_model: MakeModel, 
     model.encoders["image"] = OneTokenTooFew()
     with pytest.raises(ValueError, match="found 12 image tokens for 13 slots"):
         model(batch)
+
+
+@pytest.mark.parametrize("modes", [("text",), ("vision",), ("speech",), ("text", "vision_speech")])
+def test_in_lockstep_all_that_learns_runs_and_nothing_else_changes(
+    make_model: MakeModel, modes: tuple[str, ...]
+) -> None:
+    """What a batch has no rows for gets gradients of zero; the logits and all others are as before."""
+    model = make_model(*COMPONENTS)
+    model.requires_grad_(True)
+    batch = laid_end_to_end([one for one in BY_MODE if one.modes[0] in modes])
+    free_logits, free = logits_and_gradients([batch], model, model)
+    model.keep_in_lockstep()
+    logits, gradients = logits_and_gradients([batch], model, model)
+    assert torch.equal(logits, free_logits)
+    assert gradients.keys() == dict(model.named_parameters()).keys()
+    for name, gradient in gradients.items():
+        if name in free:
+            torch.testing.assert_close(gradient, free[name], rtol=1e-4, atol=1e-6)
+        else:
+            assert not gradient.any(), name
+    assert len(free) < len(gradients) or modes == ("text", "vision_speech")
+
+
+def test_an_encoder_that_cannot_run_on_nothing_is_refused_in_lockstep(make_model: MakeModel) -> None:
+    model = make_model(*VISION)
+    model.encoders["sensor"] = torch.nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"idle_inputs\(\) .* found none of sensor · write it"):
+        model.keep_in_lockstep()

@@ -36,7 +36,7 @@ def a_stage(root: Path, mode: Resume, steps: tuple[int, ...] = ()) -> OpenedStag
     config = replace(load_config(["stage=lm_sft", "scale=demo", f"run.root={root}"]), resume=mode)
     stage = OpenedStage(config, RunFolder(root / "lm_sft" / "demo"), INPUTS)
     for step in steps:
-        state = TrainingState(step, {"x/w": torch.ones(2)}, {}, {}, {"inputs": {}})
+        state = TrainingState(step, {"model/x/w@0": torch.ones(2)}, {"inputs": {}})
         CheckpointFolder(stage.folder.checkpoints, 9, 0).save(state)
     return stage
 

@@ -13,7 +13,7 @@ from phi4train.config.schema import Config
 from phi4train.data.media.limits import Limits
 from phi4train.data.samples.tokenizer import train_bpe
 from phi4train.errors import ConfigError, ManifestError
-from phi4train.run.stage_data import data_plan, open_data, require_encoders
+from phi4train.run.stage_data import data_plan, open_data, require_encoders, sample_costs
 
 LoadOwn = Callable[..., Config]
 
@@ -86,3 +86,11 @@ def test_the_remedy_for_an_index_that_does_not_fit_mends_it_in_one_go(own: LoadO
     (command,) = set(re.findall("run `phi4train (.*?)`", str(caught.value)))
     assert main(shlex.split(command)) == 0
     assert open_data(config).mixture.manifest.reference == "mine"
+
+
+def test_a_crop_costs_what_its_encoder_does_beside_the_language_model() -> None:
+    """The released sizes: 0.41 billion parameters see each of 4 patches, 3.2 billion each token."""
+    costs = sample_costs(load_config(["stage=vision_sft"]).model)
+    assert costs.slot["image"] == pytest.approx(4 * 0.41 / 3.22, rel=0.3)
+    assert 0 < costs.slot["audio"] < costs.slot["image"]
+    assert costs.pair * 131072 / 2 == pytest.approx(4, rel=0.5), "attention of 128k tokens beside matrices"
