@@ -16,6 +16,8 @@ from phi4train.ranks import OneRank, Ranks
 
 _STEP_FOLDER = re.compile(r"step=(\d{8,})")
 _FILES = (f"{slice_file(0)}.safetensors", "state.json")
+_FORMER_FILE = "model.safetensors"
+"""Of checkpoints that held whole tensors."""
 DAMAGED_MARK = "damaged-"
 """Before the name of a checkpoint that was set aside: it is no checkpoint any more, and stays."""
 
@@ -165,6 +167,8 @@ class CheckpointFolder:
 
 def find_checkpoint_damage(folder: Path, hash_tensor_files: bool = True) -> str | None:
     """What is wrong with a checkpoint folder; None: it is whole. See `store.find_damage`."""
+    if (folder / _FORMER_FILE).exists():
+        return "an earlier version of phi4train wrote it, which goes on with it"
     return find_damage(folder, hash_tensor_files, must_list=_FILES)
 
 

@@ -83,6 +83,13 @@ def test_a_list_of_files_that_forgets_one_is_damage(tmp_path: Path) -> None:
     assert newest is None and "does not list rank00000.safetensors" in damaged.damage
 
 
+def test_a_checkpoint_of_an_earlier_version_is_told_as_such(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
+    store.write_folder(tmp_path / "step=00000001", {"model": {"a/w": torch.ones(1)}}, {"state": {"step": 1}})
+    newest, (old,) = folder.newest_complete()
+    assert newest is None and old.damage.startswith("an earlier version of phi4train wrote it")
+
+
 def test_the_newest_document_is_that_of_a_checkpoint_that_verifies(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep_last_n=3, keep_every_n=0)
     assert folder.newest_document() is None
