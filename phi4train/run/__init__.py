@@ -9,6 +9,7 @@
                    extension.py  more steps than it was begun with ── branch.py  from another run's checkpoint
                    requeue.py    what a scheduler starts again goes on with what it began
     inputs.py      parents, initial components, data ── stage_data.py  a mixture under a recipe's limits
+    virtual.py     the shares of a step, fixed at a run's first start
     schedule.py    learning rate as a function of the step; LR*(D)
     run_folder.py  runs/<stage>/<name>/ ── paths.py  where it is, and the commands that fill it
     torch_setup.py, provenance.py

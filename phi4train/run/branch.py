@@ -1,7 +1,7 @@
 """A run that begins with the state of another run's checkpoint, and follows a recipe of its own from there.
 
-`run.branch_from=runs/<stage>/<name>@200` in an unused run folder takes weights, optimizer state, counters and
-random numbers of the checkpoint after 200 steps; the next step has index 200, with the batch and the learning
+`run.branch_from=runs/<stage>/<name>@200` in an unused run folder takes weights, optimizer state and counters
+of the checkpoint after 200 steps; the next step has index 200, with the batch and the learning
 rate that the new recipe gives it. Settings and data may differ, parents may not: what is frozen is theirs.
 The checkpoints and the artifact of the branch record where it began and what was done before.
 """
