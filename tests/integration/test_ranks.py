@@ -118,7 +118,7 @@ def test_zero_trains_every_stage_like_one_process(workspace: Workspace) -> None:
     check_strategies(workspace, STAGES)
 
 
-def test_a_run_goes_on_on_another_number_of_processes_and_under_another_strategy(
+def test_a_run_goes_on_with_other_processes_and_strategies(
     workspace: Workspace,
 ) -> None:
     stage, runs = "vision_sft", workspace.runs / "vision_sft"
