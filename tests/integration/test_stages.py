@@ -349,7 +349,7 @@ def test_a_full_disk_while_saving_loses_nothing(
 
     def full_later(*arguments: object) -> None:
         calls.append(arguments)
-        full() if len(calls) > 4 else original(*arguments)
+        full() if len(calls) > 1 else original(*arguments)
 
     monkeypatch.setattr(store, "save_file", full_later)
     with pytest.raises(CheckpointError, match="No space left on device"):

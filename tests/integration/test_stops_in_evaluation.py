@@ -34,7 +34,7 @@ def straight(stage: TinyStage) -> dict[str, Any]:
 
 def signalled(monkeypatch: pytest.MonkeyPatch, where: str, call: int, signum: signal.Signals) -> None:
     """A signal comes as the evaluation calls a function the n-th time."""
-    module: Any = {"generate": answers, "measure_perplexity": evaluate, "fit_baselines": held_out}[where]
+    module: Any = {"generate": answers, "sum_losses": evaluate, "fit_baselines": held_out}[where]
     original, calls = getattr(module, where), []
 
     def with_signal(*arguments: Any, **options: Any) -> Any:
@@ -51,9 +51,9 @@ def signalled(monkeypatch: pytest.MonkeyPatch, where: str, call: int, signum: si
     ("where", "call", "step"),
     [
         ("generate", 1, 3),
-        ("measure_perplexity", 1, 3),
+        ("sum_losses", 1, 3),
         ("fit_baselines", 1, 6),
-        ("measure_perplexity", 2, 6),
+        ("sum_losses", 2, 6),
         ("generate", 2, 6),
     ],
 )

@@ -85,7 +85,7 @@ def test_a_job_that_is_requeued_goes_on_with_what_it_began(
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_nothing_is_moved(tmp_path: Path) -> None:
     stage = a_stage(tmp_path, Resume.auto, (3,))
-    (file,) = stage.folder.checkpoints.rglob("model.safetensors")
+    (file,) = stage.folder.checkpoints.rglob("rank00000.safetensors")
     file.write_bytes(b"damaged")
     before = sorted(tmp_path.rglob("*"))
     outlook = foresee(stage, INTERRUPTED)
