@@ -41,4 +41,7 @@ def os_error_text(error: OSError) -> str:
     rule, remedy = _RULES.get(error.errno or 0, _OTHER)
     path = error.filename2 or error.filename or "a file or folder of this command"
     found = " ".join(str(error.strerror or error).split()) or type(error).__name__
-    return f"{path} must {rule} · found {found} · {remedy}, and start again; checkpoints are untouched"
+    return (
+        f"{path} must {rule} · found {found} · {remedy}, and start again; checkpoints are untouched, and "
+        "resume=auto, the default, goes on from them"
+    )

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ from phi4train.data.shards.writer import ShardWriter
 from phi4train.demo.families import DemoSizes, Family, demo_families, training_passages
 from phi4train.demo.samples import DemoSample
 from phi4train.demo.speech.exchanges import WRITTEN_PROMPTS
-from phi4train.errors import ManifestError
-from phi4train.files import sync, write_atomically
+from phi4train.errors import ManifestError, few
+from phi4train.files import TEMPORARY_MARK, sync, write_atomically
 
 DEMO_VERSION = 14
 """Raised whenever the builder writes other bytes for the same seed; an older data set is then rebuilt."""
@@ -61,7 +62,8 @@ def build_demo(data_root: Path, seed: int = 0, force: bool = False, sizes: DemoS
         force: build anew even if the data set is complete.
 
     Raises:
-        ManifestError: a source package is not installed, or the disk is not writable.
+        ManifestError: a source package is not installed, the disk is not writable, or `demo` holds what no
+            build brings.
     """
     final, staging = data_root / DEMO_FOLDER, data_root / f".{DEMO_FOLDER}.tmp"
     stamp = demo_stamp(seed, sizes)
@@ -69,6 +71,7 @@ def build_demo(data_root: Path, seed: int = 0, force: bool = False, sizes: DemoS
     with _only_builder(data_root):
         if not force and _read_stamp(final) == stamp:
             return False
+        _require_own(final)
         shutil.rmtree(staging, ignore_errors=True)
         try:
             _write_demo(staging / DEMO_FOLDER, seed, sizes, stamp)
@@ -79,6 +82,21 @@ def build_demo(data_root: Path, seed: int = 0, force: bool = False, sizes: DemoS
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return True
+
+
+def _require_own(folder: Path) -> None:
+    """Refuses to replace a folder with files of the user's own: what is replaced is deleted."""
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    family = "|".join(re.escape(family.name) for family in demo_families(FULL_SIZES))
+    ours = re.compile(rf"(?:{family})-\d{{6}}\.tar(?:\.idx)?|{STAMP_NAME}|{TOKENIZER_NAME}")
+    own = [name for name in found if not ours.fullmatch(name) and TEMPORARY_MARK not in name]
+    if found and STAMP_NAME not in found:
+        own = found
+    if own:
+        raise ManifestError(
+            f"{folder} must hold nothing but what a build has made, which a new one replaces · found "
+            f"{', '.join(few(own, 3))} · move them elsewhere, or choose another --data-root"
+        )
 
 
 def demo_stamp(seed: int, sizes: DemoSizes) -> dict[str, object]:

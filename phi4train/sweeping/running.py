@@ -111,5 +111,6 @@ def _sweep_error(failed: Sequence[tuple[Trial, str]], number: int) -> SweepError
     listed = "\n  ".join(f"{trial.name}: {cause}" for trial, cause in failed)
     return SweepError(
         f"every trial of a sweep must be trained · found {len(failed)} of {number} that were not:\n  {listed}"
-        "\n · mend what they tell and start the same command again: what is done is passed over"
+        "\n · mend what they tell and start the same command again with resume=auto, the default: what is "
+        "done is passed over"
     )

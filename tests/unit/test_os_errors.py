@@ -24,7 +24,7 @@ from phi4train.os_errors import os_error_text
 def test_each_kind_has_its_own_remedy(number: int, told: str) -> None:
     text = os_error_text(OSError(number, os.strerror(number), "/x/y"))
     assert text.startswith("/x/y must ") and told in text and text.count(" · ") == 2
-    assert text.endswith(", and start again; checkpoints are untouched")
+    assert text.endswith("untouched, and resume=auto, the default, goes on from them")
 
 
 def open_missing(folder: Path) -> None:

@@ -195,3 +195,20 @@ def _children(parent: int) -> list[int]:
 def _is_running(process: int) -> bool:
     status = Path(f"/proc/{process}/stat")
     return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize(
+    "own", ["notes.txt", "mine-000000.tar", "asr-train-000000.tar.bak", "pictures/1.png", "tokenizer.json"]
+)
+@pytest.mark.parametrize("force", [True, False])
+def test_a_folder_with_files_of_the_users_own_is_not_replaced(own: str, force: bool, tmp_path: Path) -> None:
+    demo = tmp_path / "demo"
+    path = demo / own
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    if own != build.TOKENIZER_NAME:  # as an older build has left it, else a folder that none has made
+        (demo / build.STAMP_NAME).write_text("{}")
+    before = contents(tmp_path)
+    with pytest.raises(ManifestError, match=rf"found {own.partition('/')[0]} · move them elsewhere"):
+        build_demo(tmp_path, sizes=SIZES, force=force)
+    assert {name: text for name, text in contents(tmp_path).items() if name != ".demo.lock"} == before
