@@ -1,8 +1,16 @@
 """Several processes: the same run under any strategy, on any number of them, and gone on with on another."""
 
 import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +20,9 @@ from phi4train.checkpoint.artifact import open_artifact
 from phi4train.checkpoint.store import read_tensors
 from phi4train.config.load import load_config
 from phi4train.training.launch import run_ranks
+from phi4train.training.micro_batch import MicroBatchLoss, MicroBatchShare
 from phi4train.training.stage import train_stage
-from tests.stage_workspace import STAGES, Workspace
+from tests.stage_workspace import ROOT, STAGES, Workspace
 
 STEPS = 3
 SHARED = ["budget.global_batch_tokens=1024", f"budget.max_steps={STEPS}", "evaluation.manifest=null"]
@@ -137,3 +146,115 @@ def test_a_run_goes_on_with_other_processes_and_strategies(
     train_on(1, part("zero", 4))
     train_on(2, part("zero", 6, "strategy=deepspeed_zero2"))
     assert_close(runs / "zero", runs / "straight")
+
+
+def train_with_a_bad_step(commands: Sequence[Sequence[str]], bad: float) -> None:
+    """As `train_all`, but the loss of rank 1 in the second step is multiplied by `bad`."""
+    forward = MicroBatchLoss.forward
+    calls = 0
+
+    def spoiled(self: MicroBatchLoss, *arguments: Any) -> MicroBatchShare:
+        nonlocal calls
+        share = forward(self, *arguments)
+        calls += 1
+        is_bad = calls == 2 and os.environ["RANK"] == "1"
+        return replace(share, loss=share.loss * bad) if is_bad else share
+
+    for command in commands:
+        calls = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(MicroBatchLoss, "forward", spoiled)
+            train_all([command])
+
+
+@pytest.mark.parametrize(("bad", "is_skipped"), [(math.nan, True), (1e4, False)], ids=["nan", "huge"])
+def test_a_bad_gradient_of_one_rank_is_skipped_or_clipped_on_all(
+    workspace: Workspace, bad: float, is_skipped: bool
+) -> None:
+    kinds = ("ddp", "deepspeed_zero1", "deepspeed_zero2", "deepspeed_zero3")
+    one_micro_batch = ["hardware.micro_batch_tokens=1024"]
+    commands = [words(workspace, "lm_sft", k, f"strategy={k}", *one_micro_batch) for k in kinds]
+    run_ranks(train_with_a_bad_step, (commands, bad), 2)
+    runs = workspace.runs / "lm_sft"
+    for kind in kinds:
+        steps = steps_of(runs / kind)
+        assert (steps[1]["optim/grad_norm"] is None) == is_skipped
+        assert is_skipped or steps[1]["optim/grad_norm"] > 100 * steps[0]["optim/grad_norm"]
+        assert steps[2]["train/loss"] == pytest.approx(steps_of(runs / "ddp")[2]["train/loss"], rel=1e-5)
+    assert identity_of(runs / "ddp") == identity_of(runs / "deepspeed_zero1") == identity_of(runs / kinds[2])
+
+
+def start(command: Sequence[str]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "phi4train", *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_steps(process: subprocess.Popen[str], run: Path, number: int) -> None:
+    metrics = run / "metrics.jsonl"
+    while not metrics.exists() or len(metrics.read_text().splitlines()) < number:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that is more than an entry which nobody has asked for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that `pid` has started, but for multiprocessing's resource tracker."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            is_rank = "spawn_main" in (stat.parent / "cmdline").read_text()
+        except OSError:
+            continue
+        if parent == pid and is_rank:
+            found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+def test_signals_and_deaths_end_all_ranks_and_the_run_goes_on_to_the_last_bit(workspace: Workspace) -> None:
+    steps, runs = 40, workspace.runs / "lm_sft"
+    more = ["strategy=ddp", "hardware.ranks=2", f"budget.max_steps={steps}", "checkpoint.every_n_steps=5"]
+    command, straight = (words(workspace, "lm_sft", name, *more) for name in ("stopped", "straight"))
+
+    stopped = start(command)
+    wait_for_steps(stopped, runs / "stopped", 3)
+    stopped.terminate()
+    printed, _ = stopped.communicate(timeout=120)
+    assert stopped.returncode == 75 and "start the same command again" in printed, printed
+
+    bereft = start(command)
+    wait_for_steps(bereft, runs / "stopped", 12)
+    ranks = children_of(bereft.pid)
+    assert len(ranks) == 2
+    os.kill(ranks[1], signal.SIGKILL)
+    printed, _ = bereft.communicate(timeout=120)
+    assert bereft.returncode == 2 and "killed by SIGKILL" in printed, printed
+
+    orphaned = start(command)
+    wait_for_steps(orphaned, runs / "stopped", 20)
+    ranks = children_of(orphaned.pid)
+    orphaned.kill()
+    orphaned.communicate(timeout=120)
+    while any(is_running(rank) for rank in ranks):
+        time.sleep(0.02)
+
+    for words_of in (command, straight):
+        finished = start(words_of)
+        printed, _ = finished.communicate(timeout=240)
+        assert finished.returncode == 0, printed
+    assert steps_of(runs / "stopped") == steps_of(runs / "straight")
+    assert identity_of(runs / "stopped") == identity_of(runs / "straight")
+    assert not list((runs / "stopped").rglob("*.tmp-*"))
