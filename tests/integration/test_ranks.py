@@ -224,6 +224,7 @@ def children_of(pid: int) -> list[int]:
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_signals_and_deaths_end_all_ranks_and_the_run_goes_on_to_the_last_bit(workspace: Workspace) -> None:
     steps, runs = 40, workspace.runs / "lm_sft"
     more = ["strategy=ddp", "hardware.ranks=2", f"budget.max_steps={steps}", "checkpoint.every_n_steps=5"]
