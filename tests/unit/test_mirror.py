@@ -16,7 +16,6 @@ TESTED_ELSEWHERE = {
     "evaluation/show_answers.py": "tests/unit/evaluation/test_evaluate.py prints answers of a model with it",
     "evaluation/stage.py": "composition: tests/integration/test_stages.py evaluates trained stages with it",
     "evaluation/table.py": "tests/unit/evaluation/test_report.py reads the tables of a whole report",
-    "training/gradients/chosen.py": "a table: tests/integration/test_ranks.py trains under all of it",
     "training/gradients/zero.py": "needs processes: tests/integration/test_ranks.py compares it with one",
     "training/gradients/gradients.py": "a protocol: tests/unit/training/gradients/test_exact.py holds "
     "what implements it to what it says",

@@ -29,7 +29,7 @@ def build_gradients(
     virtual: VirtualRanks,
     device: torch.device,
 ) -> Gradients:
-    """See Gradients.
+    """See Gradients. A process that is alone has nobody to share with, and needs no DeepSpeed.
 
     Args:
         strategy: how the ranks share the work.
@@ -40,7 +40,7 @@ def build_gradients(
         virtual: the virtual ranks, and which are this process's.
         device: of this rank.
     """
-    if strategy.kind not in ZERO_STAGES:
+    if strategy.kind not in ZERO_STAGES or ranks.size == 1:
         return ExactGradients(micro_batch, named, settings, ranks, virtual)
     # deepspeed costs seconds that other strategies need not pay
     from phi4train.training.gradients.zero import ZeroGradients
