@@ -1,4 +1,4 @@
-"""A process that is alone trains exactly, whatever the strategy; tests/integration/test_ranks.py has several."""
+"""A process that is alone trains exactly, whatever the strategy; test_ranks.py has several."""
 
 import pytest
 import torch
