@@ -12,9 +12,6 @@ import torch.distributed as dist
 
 _Value = TypeVar("_Value")
 
-LAUNCHER_KEYS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-"""What torchrun, and phi4train's own launcher, set in the environment of each rank."""
-
 
 class Ranks(Protocol):
     """All processes of a run; every one of them makes the same calls in the same order."""

@@ -44,15 +44,15 @@ def write_folder(
         CheckpointError: it could not be written (disk full, no permission); the old folder is untouched.
     """
     ranks = ranks or OneRank()
+    temporary = ranks.from_first(lambda: temporary_name(destination))
     try:
-        temporary = ranks.from_first(lambda: _begin_folder(destination))
+        ranks.from_first(lambda: _begin_folder(temporary))
         parts = ranks.each(lambda: _write_tensors(temporary, tensors))
         entries = {name: entry for part in parts for name, entry in part.items()}
         ranks.from_first(lambda: _finish_folder(temporary, destination, entries, documents))
     except (OSError, SafetensorError) as error:
         if ranks.is_first:
-            for left in destination.parent.glob(f"{destination.name}{TEMPORARY_MARK}*"):
-                shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
             f"{destination} must be writable with room for a full checkpoint · found {error} · "
             "free disk space or mend permissions, and go on with resume=auto; nothing half-written was "
@@ -60,11 +60,9 @@ def write_folder(
         ) from error
 
 
-def _begin_folder(destination: Path) -> Path:
-    temporary = temporary_name(destination)
-    temporary.mkdir(parents=True)
-    (temporary / FILES_NAME).touch()
-    return temporary
+def _begin_folder(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / FILES_NAME).touch()
 
 
 def _write_tensors(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any]:

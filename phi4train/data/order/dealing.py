@@ -62,10 +62,3 @@ def deal(costs: Sequence[float], num_virtual: int) -> list[list[int]]:
         shares[number].append(position)
         heapq.heappush(loads, (load + costs[position], number))
     return [sorted(share) for share in shares]
-
-
-def imbalance(costs: Sequence[float], shares: Sequence[Sequence[int]]) -> float:
-    """The dearest share over the mean share; 1 is even."""
-    loads = [sum(costs[i] for i in share) for share in shares]
-    total = sum(loads)
-    return max(loads) * len(loads) / total if total else 1.0

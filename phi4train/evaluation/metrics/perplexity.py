@@ -61,16 +61,6 @@ class Perplexity:
         return math.exp(loss) if loss < 700 else math.inf
 
 
-def measure_perplexity(
-    model: HiddenModel, batches: Iterable[Batch], ngrams: NGrams | None = None
-) -> list[Perplexity]:
-    """One result a task in alphabetical order, then one over all; empty when no position has a label.
-
-    See `sum_losses`.
-    """
-    return perplexities([sum_losses(model, batches, ngrams)])
-
-
 def sum_losses(
     model: HiddenModel, batches: Iterable[Batch], ngrams: NGrams | None = None
 ) -> dict[str, "TaskLosses"]:

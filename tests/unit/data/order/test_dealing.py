@@ -1,9 +1,18 @@
 """Shares of a step cost about the same, and no item is lost or dealt twice."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from phi4train.data.order.dealing import SampleCosts, VirtualRanks, deal, imbalance
+from phi4train.data.order.dealing import SampleCosts, VirtualRanks, deal
+
+
+def imbalance(costs: Sequence[float], shares: Sequence[Sequence[int]]) -> float:
+    """The dearest share over the mean share; 1 is even."""
+    loads = [sum(costs[i] for i in share) for share in shares]
+    total = sum(loads)
+    return max(loads) * len(loads) / total if total else 1.0
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 8])

@@ -1,20 +1,22 @@
 """Perplexity counts every target once, by task and over all."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
 from phi4train.batch import IGNORE_INDEX, Batch
-from phi4train.evaluation.metrics.ngrams import fit_ngrams
+from phi4train.evaluation.metrics.ngrams import NGrams, fit_ngrams
 from phi4train.evaluation.metrics.perplexity import (
     ALL_TASKS,
     BIGRAM,
     MODEL,
     UNIGRAM,
     Perplexity,
-    measure_perplexity,
+    perplexities,
+    sum_losses,
 )
 
 VOCAB, DIM = 11, 4
@@ -43,6 +45,12 @@ def make_batch(lengths: tuple[int, ...], tasks: tuple[str, ...], seed: int) -> B
 
 
 BATCHES = [make_batch((9, 4, 12), ("b", "a", "b"), seed=0), make_batch((7, 5), ("a", "c"), seed=1)]
+
+
+def measure_perplexity(
+    model: FixedModel, batches: Sequence[Batch], ngrams: NGrams | None = None
+) -> list[Perplexity]:
+    return perplexities([sum_losses(model, batches, ngrams)])
 
 
 def test_a_uniform_model_has_the_vocabulary_as_perplexity() -> None:
